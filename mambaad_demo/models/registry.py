@@ -1,0 +1,25 @@
+"""Decoder names and the classes behind them; a dict is enough."""
+
+from typing import Any
+
+from mambaad_demo.models.fusion import Fusion
+from mambaad_demo.models.mambaad import MambaADDecoder
+
+DECODERS: dict[str, type[MambaADDecoder]] = {"mambaad": MambaADDecoder}
+
+
+def build_decoder(name: str, **options: Any) -> MambaADDecoder:
+    """A decoder with fresh weights; options are those of its class.
+
+    Raises:
+        ValueError: an unknown name or a value that makes no decoder.
+        TypeError: an option the decoder does not have.
+    """
+    if name not in DECODERS:
+        raise ValueError(f"Unknown decoder {name!r}: choose one of {', '.join(DECODERS)}.")
+    return DECODERS[name](**options)
+
+
+def build_fusion(**options: Any) -> Fusion:
+    """The fusion module with fresh weights; options are those of `Fusion`."""
+    return Fusion(**options)

@@ -1,0 +1,267 @@
+"""Training on normal images: one generator loop for the command line, the page and the tests.
+
+Stop iterating to cancel. Encoder features are computed once and cached, since the encoder is frozen and
+images are not augmented; the loop then touches fusion and decoder only. Under `torchrun` each process draws
+its own batches and gradients are averaged.
+"""
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from accelerate import PartialState
+from accelerate.utils import broadcast, reduce
+from torch import Tensor, nn
+
+from mambaad_demo.errors import DivergedError, TooFewImagesError
+from mambaad_demo.models.detector import Detector
+
+_UNDECAYED = ("a_log", "dt_bias", ".d")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """How to fit fusion and decoder; contradictions are refused."""
+
+    steps: int | None = None
+    """Optimiser steps; give this or `minutes`."""
+    minutes: float | None = None
+    """Wall time of the whole run, earlier parts of a resumed run included."""
+    batch_size: int = 8
+    """Images per step."""
+    learning_rate: float = 2e-3
+    """Peak learning rate of AdamW."""
+    warmup: float = 0.05
+    """Share of the run with linearly rising learning rate; a cosine takes it to zero afterwards."""
+    weight_decay: float = 1e-4
+    """On matrices and convolutions only."""
+    clip_norm: float = 5.0
+    """Global gradient norm above which gradients are scaled down."""
+    mse_weight: float = 1.0
+    """Weight of the squared error."""
+    cosine_weight: float = 1.0
+    """Weight of 1 - cosine between target and reconstruction."""
+    seed: int = 42
+    """Order of the images and noise."""
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.minutes is None):
+            raise ValueError(f"Give either steps or minutes, got steps={self.steps}, minutes={self.minutes}.")
+        if (self.steps or self.minutes or 0) <= 0 or self.batch_size < 2 or self.learning_rate <= 0:
+            raise ValueError(
+                "steps or minutes and the learning rate must be positive and a batch needs 2 images, got "
+                f"steps={self.steps}, minutes={self.minutes}, learning_rate={self.learning_rate}, "
+                f"batch_size={self.batch_size}."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one optimiser step did."""
+
+    number: int
+    loss: float
+    learning_rate: float
+    progress: float
+    """Share of the run that is done, 0 to 1."""
+    seconds: float
+    """Training time so far, earlier parts of a resumed run included."""
+
+
+class FeatureCache:
+    """Encoder features of many images in half precision, (n, C, h, w) per scale, in ordinary memory."""
+
+    def __init__(self, features: Sequence[Tensor], groups: Sequence[int]) -> None:
+        self._features = list(features)
+        self.groups = torch.tensor(groups)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def batch(self, indices: Tensor) -> list[Tensor]:
+        """Features of the images at `indices` as float32."""
+        return [feature[indices].float() for feature in self._features]
+
+    def channel_statistics(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Mean and standard deviation (C,) of each channel over all images and positions, per scale."""
+        means, stds = [], []
+        for feature in self._features:
+            moments = torch.stack(
+                [torch.stack([f.float().mean((1, 2)), f.float().square().mean((1, 2))]) for f in feature]
+            )
+            mean, square = moments.double().mean(0)
+            means.append(mean.float())
+            stds.append((square - mean.square()).clamp(min=1e-8).sqrt().float())
+        return means, stds
+
+
+@torch.inference_mode()
+def cache_features(
+    detector: Detector, images: Iterable[tuple[Tensor, int]], *, batch_size: int = 8
+) -> FeatureCache:
+    """Run the bare encoder, without standardisation, once over all training images.
+
+    Args:
+        detector: on its device.
+        images: pairs of a (3, S, S) float tensor in [0, 1] and the number of its category; read once.
+        batch_size: images per encoder call.
+
+    Raises:
+        TooFewImagesError: no images.
+    """
+    device = next(detector.parameters()).device
+    parts: list[list[Tensor]] = []
+    groups: list[int] = []
+    remaining = iter(images)
+    while batch := list(islice(remaining, batch_size)):
+        features = detector.encoder(torch.stack([image for image, _ in batch]).to(device))
+        parts.append([feature.half().cpu() for feature in features])
+        groups.extend(group for _, group in batch)
+    if not groups:
+        raise TooFewImagesError("Training needs normal images, got none. Add good photos.")
+    return FeatureCache([torch.cat(scale) for scale in zip(*parts, strict=True)], groups)
+
+
+def reconstruction_loss(
+    encoded: Sequence[Tensor],
+    decoded: Sequence[Tensor],
+    *,
+    mse_weight: float = 1.0,
+    cosine_weight: float = 1.0,
+) -> Tensor:
+    """Sum over scales of weighted mean squared error and mean cosine distance (MambaAD uses the former
+    only)."""
+    total = decoded[0].new_zeros(())
+    for target, rebuilt in zip(encoded, decoded, strict=True):
+        distance = 1 - F.cosine_similarity(target, rebuilt, dim=1)
+        total = total + mse_weight * F.mse_loss(rebuilt, target) + cosine_weight * distance.mean()
+    return total
+
+
+class Trainer:
+    """State of one run: optimiser, position, random generator; saved and restored as a plain dict."""
+
+    def __init__(self, detector: Detector, cache: FeatureCache, config: TrainingConfig) -> None:
+        if len(cache) < config.batch_size:
+            raise TooFewImagesError(
+                f"A batch of {config.batch_size} needs as many normal images, got {len(cache)}. "
+                "Add good photos or choose a smaller batch."
+            )
+        self.detector, self.config = detector, config
+        self._cache = cache
+        self._processes = PartialState()
+        self._optimizer = torch.optim.AdamW(_parameter_groups(detector, config), lr=config.learning_rate)
+        self._generator = torch.Generator().manual_seed(config.seed + self._processes.process_index)
+        self.number, self.seconds = 0, 0.0
+
+    def steps(self) -> Iterator[Step]:
+        """Fit until the budget is spent, yielding after each step.
+
+        Raises:
+            DivergedError: the loss became NaN or infinite; the detector's weights are then worthless.
+        """
+        device = next(self.detector.parameters()).device
+        while (progress := self._progress()) < 1:
+            started = time.perf_counter()
+            rate = self.config.learning_rate * _schedule(progress, self.config.warmup)
+            for group in self._optimizer.param_groups:
+                group["lr"] = rate
+            features = [feature.to(device) for feature in self._cache.batch(self._draw())]
+            torch.manual_seed(self._noise_seed())
+            loss = self._fit(features)
+            self.number += 1
+            if not math.isfinite(loss):
+                raise DivergedError(step=self.number, learning_rate=rate)
+            self.seconds += time.perf_counter() - started
+            yield Step(
+                number=self.number,
+                loss=loss,
+                learning_rate=rate,
+                progress=min(1.0, self._progress()),
+                seconds=self.seconds,
+            )
+        self.detector.eval()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a resumed run needs: tensors, numbers and strings only, so that it loads without
+        pickle."""
+        return {
+            "config": asdict(self.config),
+            "weights": self.detector.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "generator": self._generator.get_state(),
+            "number": self.number,
+            "seconds": self.seconds,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state` stopped."""
+        self.detector.load_state_dict(state["weights"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._generator.set_state(state["generator"])
+        self.number, self.seconds = int(state["number"]), float(state["seconds"])
+
+    def _fit(self, features: list[Tensor]) -> float:
+        self.detector.train()
+        targets = self.detector.standardized(features)
+        loss = reconstruction_loss(
+            targets,
+            self.detector.reconstruct(targets),
+            mse_weight=self.config.mse_weight,
+            cosine_weight=self.config.cosine_weight,
+        )
+        self._optimizer.zero_grad()
+        loss.backward()
+        self._average_gradients()
+        torch.nn.utils.clip_grad_norm_(list(self.detector.trainable_parameters()), self.config.clip_norm)
+        if loss.isfinite():
+            self._optimizer.step()
+        return float(loss.detach())
+
+    def _average_gradients(self) -> None:
+        if self._processes.num_processes > 1:
+            for parameter in self.detector.trainable_parameters():
+                parameter.grad = reduce(parameter.grad, reduction="mean")
+
+    def _noise_seed(self) -> int:
+        """Another seed for each step and process, so that a resumed run draws the same noise and drop
+        path."""
+        return (self.config.seed * 1_000_003 + self.number) * self._processes.num_processes + (
+            self._processes.process_index
+        )
+
+    def _draw(self) -> Tensor:
+        """Indices of a batch without repeats, categories equally likely whatever their size."""
+        weights = 1.0 / torch.bincount(self._cache.groups)[self._cache.groups].double()
+        return torch.multinomial(weights, self.config.batch_size, generator=self._generator)
+
+    def _progress(self) -> float:
+        if self.config.steps is not None:
+            return self.number / self.config.steps
+        elapsed = torch.tensor(self.seconds, device=self._processes.device)
+        if self._processes.num_processes > 1:
+            elapsed = broadcast(elapsed)  # all processes stop at the same step
+        return elapsed.item() / (60 * (self.config.minutes or 1))
+
+
+def _schedule(progress: float, warmup: float) -> float:
+    """Linear warm-up, then a cosine from 1 to 0; never quite 0 so that the first step learns."""
+    if progress < warmup:
+        return max(progress / warmup, 0.02)
+    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
+
+
+def _parameter_groups(detector: Detector, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Decay for weights of two and more axes, none for biases, norms and the scan's own decay, step and
+    skip."""
+    decayed: list[nn.Parameter] = []
+    exempt: list[nn.Parameter] = []
+    for name, parameter in detector.named_parameters():
+        if parameter.requires_grad:
+            (exempt if parameter.ndim < 2 or name.endswith(_UNDECAYED) else decayed).append(parameter)
+    return [{"params": decayed, "weight_decay": config.weight_decay}, {"params": exempt, "weight_decay": 0.0}]

@@ -1,0 +1,26 @@
+"""Named configurations: which network, how it is trained. Change a number here and it changes in one
+place."""
+
+from mambaad_demo.models.detector import DetectorConfig
+from mambaad_demo.models.encoder import PACKAGED_ENCODER
+
+
+def default_detector(decoder: str, encoder: str = PACKAGED_ENCODER) -> DetectorConfig:
+    """The network for two CPU cores: narrow stages, four directions, standardised targets, noise on the
+    fused map.
+
+    The packaged encoder needs no download; any other comes from the Hub with its pretrained weights.
+    """
+    return DetectorConfig(
+        decoder=decoder,
+        decoder_options={"dims": (256, 128, 64, 32), "depths": (2, 2, 2, 2), "directions": 4},
+        encoder=encoder,
+        encoder_weights="package" if encoder == PACKAGED_ENCODER else "hub",
+        standardize=True,
+        noise_std=0.05,
+    )
+
+
+def published_mambaad() -> DetectorConfig:
+    """The network of the MambaAD paper: ResNet-34, widths 512/256/128/64, eight Hilbert directions."""
+    return DetectorConfig(decoder="mambaad", encoder="resnet34.bt_in1k", encoder_weights="hub")

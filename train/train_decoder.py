@@ -1,0 +1,196 @@
+"""Train a decoder on the good images of MVTec-style folders and write a checkpoint folder.
+
+    python -m train.train_decoder --decoder mambaad --data ROOT --minutes 30 --out runs/first
+
+Runs alone or under `torchrun`/`accelerate launch`. An interrupted run goes on with `--resume`.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from pydantic import JsonValue
+from torch import Tensor
+
+from mambaad_demo.data.folders import find_categories
+from mambaad_demo.errors import DemoError
+from mambaad_demo.hub.checkpoints import round_to_half, save_checkpoint
+from mambaad_demo.hub.schemas import CheckpointConfig, Resize
+from mambaad_demo.models import DECODERS, Detector, build_detector
+from mambaad_demo.models.encoder import PACKAGED_ENCODER
+from mambaad_demo.pipeline.calibration import calibrate
+from mambaad_demo.pipeline.training import FeatureCache, Trainer, TrainingConfig, cache_features
+from mambaad_demo.pipeline.training_data import Split, as_tensor, model_inputs, split_good
+from mambaad_demo.version import __version__
+from train.recipes import default_detector
+
+_SECONDS_BETWEEN_SAVES = 60
+_SECONDS_BETWEEN_LINES = 15
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, calibrate, save; returns the exit code."""
+    options = _parse(arguments)
+    try:
+        report = _run(options)
+    except DemoError as error:
+        print(f"train_decoder: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("train_decoder: stopped; run the same command with --resume to go on.", file=sys.stderr)
+        return 130
+    if options.json is not None:
+        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> dict[str, JsonValue]:
+    process = PartialState()
+    torch.manual_seed(options.seed)
+    detector = build_detector(default_detector(options.decoder, options.encoder)).to(process.device)
+    categories = find_categories(options.data, options.categories)
+    splits = [split_good(category, seed=options.seed) for category in categories]
+    started = time.perf_counter()
+    cache = cache_features(detector, _training_images(splits, detector, options.resize))
+    detector.set_feature_statistics(*cache.channel_statistics())
+    seconds = time.perf_counter() - started
+    _say(f"{len(cache)} good images of {len(splits)} categories encoded in {seconds:.0f} s")
+    losses = _fit(detector, cache, options)
+    report: dict[str, JsonValue] = {
+        "decoder": options.decoder,
+        "encoder": options.encoder,
+        "categories": {split.category: len(split.train) for split in splits},
+        "held_out": {split.category: len(split.held_out) for split in splits},
+        "seed": options.seed,
+        "resize": options.resize,
+        **losses,
+        "device": str(process.device),
+        "kernel": detector.resolved_kernel(process.device),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "version": __version__,
+    }
+    if process.is_main_process:
+        _save(detector, splits, report, options)
+    process.wait_for_everyone()
+    return report
+
+
+def _fit(detector: Detector, cache: FeatureCache, options: argparse.Namespace) -> dict[str, JsonValue]:
+    """Run the loop, printing and saving its state from time to time; returns figures for the report."""
+    config = TrainingConfig(
+        steps=options.steps,
+        minutes=options.minutes,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+    )
+    trainer = Trainer(detector, cache, config)
+    state_path = _state_path(options.out)
+    if options.resume and state_path.exists():
+        trainer.load_state_dict(torch.load(state_path, map_location="cpu", weights_only=True))
+    resumed_at = trainer.number
+    recent: list[float] = []
+    printed = saved = time.perf_counter()
+    for step in trainer.steps():
+        recent = [*recent[-49:], step.loss]
+        now = time.perf_counter()
+        if now - printed > _SECONDS_BETWEEN_LINES:
+            printed = now
+            _say(
+                f"{step.progress:6.1%}  step {step.number}  loss {np.mean(recent):.4f}  {step.seconds:.0f} s"
+            )
+        if now - saved > _SECONDS_BETWEEN_SAVES:
+            saved = now
+            _save_state(trainer, state_path)
+    _save_state(trainer, state_path)
+    return {
+        "steps": trainer.number,
+        "resumed_at": resumed_at,
+        "seconds": round(trainer.seconds, 1),
+        "final_loss": float(np.mean(recent or [0])),
+    }
+
+
+def _save(
+    detector: Detector, splits: Sequence[Split], report: dict[str, JsonValue], options: argparse.Namespace
+) -> None:
+    """Round to what the file holds, set limits from held-out images, write the folder, drop the run's
+    state."""
+    detector = round_to_half(detector).eval()
+    side = detector.side
+    calibration = calibrate(
+        detector,
+        {split.category: model_inputs(split.held_out, side=side, resize=options.resize) for split in splits},
+    )
+    samples = [splits[0].held_out[0], splits[-1].held_out[0]]
+    golden = np.stack([item.pixels for item in model_inputs(samples, side=side, resize=options.resize)])
+    config = CheckpointConfig(
+        name=options.name or options.out.name,
+        detector=detector.config.to_dict(),
+        resize=options.resize,
+        categories=tuple(split.category for split in splits),
+        training=report,
+    )
+    save_checkpoint(
+        options.out, detector, config, calibration, (golden * 255).round().astype(np.uint8), half=True
+    )
+    _state_path(options.out).unlink(missing_ok=True)
+    _say(f"checkpoint written to {options.out}")
+
+
+def _training_images(
+    splits: Sequence[Split], detector: Detector, resize: Resize
+) -> Iterator[tuple[Tensor, int]]:
+    for number, split in enumerate(splits):
+        for item in model_inputs(split.train, side=detector.side, resize=resize):
+            yield as_tensor(item), number
+
+
+def _save_state(trainer: Trainer, path: Path) -> None:
+    if PartialState().is_main_process:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".partial")
+        torch.save(trainer.state_dict(), temporary)
+        temporary.replace(path)
+
+
+def _state_path(out: Path) -> Path:
+    """Beside the checkpoint folder, which appears only when the run is complete."""
+    return out.parent / f"{out.name}.training.pt"
+
+
+def _say(line: str) -> None:
+    if PartialState().is_main_process:
+        print(line, flush=True)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m train.train_decoder", description=__doc__.split("\n")[0])
+    parser.add_argument("--decoder", choices=sorted(DECODERS), default="mambaad")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="ROOT")
+    parser.add_argument("--categories", nargs="+", metavar="NAME", help="default: all that ROOT holds")
+    parser.add_argument("--encoder", default=PACKAGED_ENCODER, help="timm model name; default: %(default)s")
+    budget = parser.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--steps", type=int)
+    budget.add_argument("--minutes", type=float)
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--resize", choices=("letterbox", "square"), default="letterbox")
+    parser.add_argument("--name", help="name of the checkpoint; default: the folder's")
+    parser.add_argument("--out", type=Path, required=True, help="checkpoint folder to write")
+    parser.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures of the run here")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
