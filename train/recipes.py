@@ -6,18 +6,18 @@ from mambaad_demo.models.encoder import PACKAGED_ENCODER
 
 
 def default_detector(decoder: str, encoder: str = PACKAGED_ENCODER) -> DetectorConfig:
-    """The network for two CPU cores: narrow stages, four directions, standardised targets, noise on the
+    """The network for two CPU cores: narrow stages, two directions, standardised targets, noise on the
     fused map.
 
     The packaged encoder needs no download; any other comes from the Hub with its pretrained weights.
     """
     return DetectorConfig(
         decoder=decoder,
-        decoder_options={"dims": (256, 128, 64, 32), "depths": (2, 2, 2, 2), "directions": 4},
+        decoder_options={"dims": (256, 128, 64, 32), "depths": (2, 2, 2, 2), "directions": 2},
         encoder=encoder,
         encoder_weights="package" if encoder == PACKAGED_ENCODER else "hub",
         standardize=True,
-        noise_std=0.05,
+        noise_std=0.2,
     )
 
 

@@ -1,0 +1,1 @@
+"""Images in: uploads and folders become safe float arrays, and `Geometry` maps them to the model and back."""
