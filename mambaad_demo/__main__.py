@@ -1,0 +1,225 @@
+"""The command line: `python -m mambaad_demo inspect | doctor | checkpoints`.
+
+Parses, calls the package, prints. Exit status: 0 all done, 1 a check failed, 2 wrong usage, 3 some files
+refused.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mambaad_demo.errors import DemoError, InputError, UnknownReleaseError
+from mambaad_demo.hub.layout import MANIFEST, embedded_names
+from mambaad_demo.hub.manifest import read_manifest
+from mambaad_demo.hub.published import PublishedOptions, import_published, import_release
+from mambaad_demo.pipeline.health import CheckpointHealth, Health, examine, examine_checkpoint
+from mambaad_demo.pipeline.prediction import Prediction
+from mambaad_demo.pipeline.predictor import MAX_MEGAPIXELS, Predictor
+from mambaad_demo.pipeline.result_files import input_files, write_results
+from mambaad_demo.settings import Settings
+
+FAILED, USAGE, SOME_REFUSED = 1, 2, 3
+
+app = typer.Typer(
+    help="Show where a part is defective.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+checkpoints = typer.Typer(help="List, verify and import checkpoints.", no_args_is_help=True)
+app.add_typer(checkpoints, name="checkpoints")
+
+
+class Device(StrEnum):
+    """Where the detector runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", exists=True, help="Image files or folders.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")]
+DeviceOption = Annotated[Device | None, typer.Option(help="Default: MAMBAAD_DEVICE, else auto.")]
+
+
+@app.command()
+def inspect(
+    paths: Paths,
+    checkpoint: Annotated[str, typer.Option(metavar="NAME|DIR", help="What to judge with.")] = "mambaad",
+    category: Annotated[str | None, typer.Option(help="Kind of part; the nearest if left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for overlay, map, mask and JSON of each.")] = None,
+    as_json: Json = False,
+    device: DeviceOption = None,
+) -> None:
+    """Judge photographs of parts: accept, check or reject, and where."""
+    refused = 0
+    with _errors_shown():
+        files = input_files(paths)
+        predictor = _predictor(checkpoint, device)
+        results = predictor.predict_stream(
+            (file.path for file in files), category=category, max_megapixels=MAX_MEGAPIXELS
+        )
+        before = "["
+        for file, result in zip(files, results, strict=True):
+            refused += isinstance(result, DemoError)
+            if out is not None and isinstance(result, Prediction):
+                write_results(result, out / file.result)
+            if as_json:
+                typer.echo(
+                    f"{before}\n{json.dumps(_result(file.path, result), ensure_ascii=False)}", nl=False
+                )
+                before = ","
+            else:
+                typer.echo(_result_line(file.path, result), err=isinstance(result, DemoError))
+        if as_json:
+            typer.echo("\n]")
+    raise typer.Exit(SOME_REFUSED if refused else 0)
+
+
+@app.command()
+def doctor(as_json: Json = False, device: DeviceOption = None) -> None:
+    """Show versions, device and kernel, and run the self-test of every checkpoint."""
+    with _errors_shown():
+        settings = Settings.from_env(os.environ)
+        health = examine(settings.checkpoints, device=device or settings.device, kernel=settings.kernel)
+    typer.echo(json.dumps(health.to_json(), indent=2) if as_json else _health_text(health))
+    raise typer.Exit(0 if health.is_healthy else FAILED)
+
+
+@checkpoints.command("list")
+def list_checkpoints(as_json: Json = False) -> None:
+    """List the checkpoints here and the releases of the manifest."""
+    with _errors_shown():
+        root = Settings.from_env(os.environ).checkpoints
+        releases = {release.name: release for release in read_manifest(root / MANIFEST).releases}
+    present = embedded_names(root)
+    rows: list[dict[str, Any]] = [
+        {"name": name, "present": name in present, "kind": "folder"}
+        | (releases[name].model_dump(mode="json") if name in releases else {})
+        for name in dict.fromkeys((*present, *releases))
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        place = (
+            "here" if row["present"] else f"not here; {row['kind']}, {row.get('repo') or 'this repository'}"
+        )
+        typer.echo(f"{row['name']:<18} {place}. {row.get('status', '')}".rstrip())
+
+
+@checkpoints.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME|DIR...]", help="Default: all.")] = None,
+    as_json: Json = False,
+    device: DeviceOption = None,
+) -> None:
+    """Load checkpoints with every check, self-test included."""
+    with _errors_shown():
+        settings = Settings.from_env(os.environ)
+        results = [
+            examine_checkpoint(
+                name, settings.checkpoints, device=device or settings.device, kernel=settings.kernel
+            )
+            for name in names or embedded_names(settings.checkpoints)
+        ]
+    if as_json:
+        typer.echo(json.dumps([asdict(result) for result in results], indent=2))
+    else:
+        typer.echo("\n".join(_checkpoint_line(result) for result in results) or "There are no checkpoints.")
+    raise typer.Exit(0 if results and all(result.passed for result in results) else FAILED)
+
+
+@checkpoints.command("import")
+def import_checkpoint(
+    source: Annotated[str, typer.Argument(metavar="RELEASE|FILE", help="Of the manifest, or a .pth file.")],
+    out: Annotated[Path | None, typer.Option(help="Default: the source's name beside the others.")] = None,
+    categories: Annotated[str, typer.Option(help="What a file was trained on, split at commas.")] = "",
+) -> None:
+    """Turn published weights into a checkpoint folder; it has no limits until it is calibrated."""
+    with _errors_shown():
+        root = Settings.from_env(os.environ).checkpoints
+        if Path(source).is_file():
+            folder = out or root / Path(source).stem
+            trained_on = tuple(name.strip() for name in categories.split(",") if name.strip())
+            import_published(Path(source), folder, PublishedOptions(name=folder.name, categories=trained_on))
+        else:
+            folder = out or root / source
+            release = import_release(read_manifest(root / MANIFEST).release(source), folder)
+            typer.echo(f"Pin in {MANIFEST}: revision {release.revision}, sha256 {release.files[0].sha256}")
+    typer.echo(f"Imported as {folder.name}. Calibrate it with good images before you trust a verdict.")
+
+
+def _predictor(checkpoint: str, device: Device | None) -> Predictor:
+    settings = Settings.from_env(os.environ)
+    return Predictor.from_checkpoint(
+        checkpoint,
+        device=device or settings.device,
+        kernel=settings.kernel,
+        checkpoints_root=settings.checkpoints,
+        allowed_repos=settings.allowed_repos,
+    )
+
+
+@contextmanager
+def _errors_shown() -> Iterator[None]:
+    """Print our errors as one line; a wrong name or input is wrong usage, the rest a failed check."""
+    try:
+        yield
+    except DemoError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(USAGE if isinstance(error, InputError | UnknownReleaseError) else FAILED) from error
+
+
+def _result(path: Path, result: Prediction | DemoError) -> dict[str, Any]:
+    """One element of the array that `inspect --json` prints; files are named as the caller named them."""
+    if isinstance(result, DemoError):
+        return {"file": str(path), "error": str(result)}
+    return result.to_json() | {"file": str(path)}
+
+
+def _result_line(path: Path, result: Prediction | DemoError) -> str:
+    if isinstance(result, DemoError):
+        return f"refused {path}: {result}"
+    rarer = "" if result.percentile is None else f", rarer than {result.percentile:.1f} % of good parts"
+    return (
+        f"{result.verdict.value:<7} {path}: {result.category} ({result.category_source}), score "
+        f"{result.image_score:.4f}{rarer}, regions: {len(result.regions)}"
+    )
+
+
+def _health_text(health: Health) -> str:
+    packages = ", ".join(f"{name} {version or 'absent'}" for name, version in health.packages.items())
+    return "\n".join(
+        [
+            f"mambaad_demo {health.version} on Python {health.python}, {health.platform}",
+            f"packages: {packages}",
+            f"device: {health.device} ({health.device_name})",
+            f"scan kernel: {health.kernel}; can run: {', '.join(health.kernels)}",
+            *(_checkpoint_line(checkpoint) for checkpoint in health.checkpoints),
+            *([] if health.checkpoints else ["There are no checkpoints."]),
+        ]
+    )
+
+
+def _checkpoint_line(checkpoint: CheckpointHealth) -> str:
+    if not checkpoint.passed:
+        return f"checkpoint {checkpoint.name}: FAILED. {checkpoint.error}"
+    return (
+        f"checkpoint {checkpoint.name}: self-test passed, largest difference "
+        f"{checkpoint.largest_difference:.2g} of {checkpoint.tolerance:g} allowed; {checkpoint.decoder} over "
+        f"{checkpoint.encoder}, {len(checkpoint.categories)} categories, {len(checkpoint.calibrated)} "
+        "calibrated"
+    )
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m mambaad_demo")

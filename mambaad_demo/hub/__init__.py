@@ -1,0 +1,1 @@
+"""Checkpoints: named in the manifest, fetched when allowed, verified, loaded, saved."""

@@ -1,0 +1,47 @@
+"""Predictors by name, each loaded once and shared by everyone who asks.
+
+Only the folders below one root can be named here, so the name may come from a visitor. Loading is
+`hub.checkpoints`' business.
+"""
+
+import threading
+from pathlib import Path
+
+from mambaad_demo.errors import UnknownReleaseError
+from mambaad_demo.hub.checkpoints import embedded_names
+from mambaad_demo.pipeline.predictor import Predictor
+
+
+class Catalog:
+    """The checkpoints below a folder, loaded when first asked for; safe to share between threads."""
+
+    def __init__(self, checkpoints_root: Path, *, device: str = "auto", kernel: str = "auto") -> None:
+        self._root = checkpoints_root
+        self._device = device
+        self._kernel = kernel
+        self._predictors: dict[str, Predictor] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def names(self) -> tuple[str, ...]:
+        """Names that `predictor` accepts, the default `mambaad` first where it is present."""
+        return embedded_names(self._root)
+
+    def predictor(self, name: str) -> Predictor:
+        """The predictor of a checkpoint; the second call with a name returns the same object.
+
+        Raises:
+            UnknownReleaseError: no checkpoint below the root has this name.
+            CheckpointError: it cannot be trusted or loaded; the next call tries again.
+        """
+        if name not in self.names():
+            known = ", ".join(self.names()) or "none"
+            raise UnknownReleaseError(f"There is no checkpoint {name!r}. Available: {known}.")
+        with self._guard:
+            lock = self._locks.setdefault(name, threading.Lock())
+        with lock:
+            if name not in self._predictors:
+                self._predictors[name] = Predictor.from_checkpoint(
+                    name, device=self._device, kernel=self._kernel, checkpoints_root=self._root
+                )
+            return self._predictors[name]

@@ -1,0 +1,137 @@
+"""A detector on labeled categories → a `Report` of the seven metrics per category.
+
+Maps and masks meet in one frame, the image stretched to the S×S square, as the published protocol does;
+padding of letterboxed inputs is cut away before. The metrics themselves are `ops.metrics`'.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+
+from mambaad_demo.data.folders import Category, Sample
+from mambaad_demo.data.geometry import Geometry
+from mambaad_demo.data.uploads import load_image, load_mask
+from mambaad_demo.errors import TooFewImagesError
+from mambaad_demo.hub.schemas import Resize
+from mambaad_demo.ops.metrics import METRICS, Protocol, evaluate_maps
+from mambaad_demo.pipeline.inference import DetectorRunner, ModelInput
+
+MAD = "mad"
+"""Mean of the seven metrics."""
+
+_BATCH = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryReport:
+    """Metrics of one category, in [0, 1]; None where undefined, such as pixel metrics without masks."""
+
+    metrics: dict[str, float | None]
+    n_good: int
+    n_defect: int
+
+    @property
+    def mad(self) -> float | None:
+        """Mean of the seven, None where any of them is undefined."""
+        return _mean([self.metrics[name] for name in METRICS], skip_undefined=False)
+
+    def to_json(self) -> dict[str, float | int | None]:
+        return {**self.metrics, MAD: self.mad, "n_good": self.n_good, "n_defect": self.n_defect}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Metrics of all categories."""
+
+    categories: dict[str, CategoryReport]
+
+    def mean(self) -> dict[str, float | None]:
+        """Unweighted mean of each metric over the categories that define it."""
+        reports = self.categories.values()
+        means = {name: _mean([report.metrics[name] for report in reports]) for name in METRICS}
+        return {**means, MAD: _mean([report.mad for report in reports])}
+
+    def to_json(self) -> dict[str, object]:
+        """The metrics file of product.md §8."""
+        return {
+            "categories": {name: report.to_json() for name, report in self.categories.items()},
+            "mean": self.mean(),
+        }
+
+
+def evaluate(
+    runner: DetectorRunner,
+    categories: Iterable[Category],
+    *,
+    resize: Resize,
+    protocol: Protocol = "exact",
+    progress: Callable[[str, CategoryReport], None] = lambda name, report: None,
+) -> Report:
+    """Evaluate the test images of each category; one category's maps are held at a time.
+
+    Args:
+        runner: of a detector or of `Predictor.runner`.
+        categories: with test images.
+        resize: as the checkpoint's config says.
+        protocol: see `ops.metrics.evaluate_maps`.
+        progress: called after each category.
+
+    Raises:
+        TooFewImagesError: a category has no test images.
+        InputError: an image or mask cannot be read; none is skipped silently.
+    """
+    reports = {}
+    for category in categories:
+        reports[category.name] = _evaluated(runner, category, resize, protocol)
+        progress(category.name, reports[category.name])
+    return Report(categories=reports)
+
+
+def _evaluated(
+    runner: DetectorRunner, category: Category, resize: Resize, protocol: Protocol
+) -> CategoryReport:
+    samples = category.test
+    if not samples:
+        raise TooFewImagesError(
+            f"Category {category.name!r} has no test images. Add test/good and test/<defect>."
+        )
+    side = runner.detector.side
+    maps = np.empty((len(samples), side, side), dtype=np.float32)
+    for index, square in enumerate(_square_maps(runner, samples, resize)):
+        maps[index] = square
+    masks = np.stack([_square_mask(sample, side) for sample in samples]) if category.has_masks else None
+    labels = [sample.is_anomalous for sample in samples]
+    return CategoryReport(
+        metrics=evaluate_maps(maps, masks, labels, protocol=protocol),
+        n_good=len(labels) - sum(labels),
+        n_defect=sum(labels),
+    )
+
+
+def _square_maps(runner: DetectorRunner, samples: Sequence[Sample], resize: Resize) -> Iterator[np.ndarray]:
+    """(S, S) float32 per sample: the map over the image content, stretched to the square."""
+    side = runner.detector.side
+    inputs = (
+        ModelInput.from_pixels(load_image(sample.path).pixels, side=side, resize=resize) for sample in samples
+    )
+    while batch := list(islice(inputs, _BATCH)):
+        for item, anomaly_map in zip(batch, runner(batch).maps, strict=True):
+            yield replace(item.geometry, width=side, height=side).map_to_image(anomaly_map)
+
+
+def _square_mask(sample: Sample, side: int) -> np.ndarray:
+    """(S, S) bool; all False for good samples."""
+    if sample.mask_path is None:
+        return np.zeros((side, side), dtype=bool)
+    mask = load_mask(sample.mask_path)
+    height, width = mask.shape
+    return Geometry.fit(width, height, side, "square").mask_to_model(mask)
+
+
+def _mean(values: Sequence[float | None], *, skip_undefined: bool = True) -> float | None:
+    defined = [value for value in values if value is not None]
+    if not defined or (not skip_undefined and len(defined) < len(values)):
+        return None
+    return float(np.mean(defined))

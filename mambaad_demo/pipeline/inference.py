@@ -1,0 +1,82 @@
+"""The one place where images meet the detector: square inputs in, maps and embeddings out, one call at a
+time.
+
+Predictor, calibration and evaluation share it, so all three see exactly the same numbers. Reading files is
+`data.uploads`' business, judging scores the predictor's.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mambaad_demo.data.geometry import Geometry
+from mambaad_demo.hub.schemas import Resize
+from mambaad_demo.models.detector import Detector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInput:
+    """An image as the detector takes it, and the way back."""
+
+    pixels: np.ndarray
+    """(S, S, 3) float32 in [0, 1]."""
+    geometry: Geometry
+
+    @classmethod
+    def from_pixels(cls, pixels: np.ndarray, *, side: int, resize: Resize) -> "ModelInput":
+        """Fit an upright image, (H, W, 3) float32 in [0, 1], into the model's square."""
+        height, width = pixels.shape[:2]
+        geometry = Geometry.fit(width, height, side, resize)
+        return cls(pixels=geometry.to_model(pixels), geometry=geometry)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOutput:
+    """What the detector computes for a batch."""
+
+    maps: np.ndarray
+    """(B, S, S) float32 anomaly maps."""
+    embeddings: np.ndarray
+    """(B, E) float32 encoder embeddings."""
+    milliseconds: float
+    """Wall time of the call, waiting for the device included, waiting for the lock not."""
+
+
+class DetectorRunner:
+    """Runs one detector; safe to share between threads, which take turns."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector.eval()
+        self.device = next(iter(detector.state_dict().values())).device
+        self._lock = threading.Lock()
+
+    @property
+    def kernel(self) -> str:
+        """The selective-scan backend that runs on this device."""
+        return self.detector.resolved_kernel(self.device)
+
+    def __call__(self, inputs: Sequence[ModelInput]) -> ModelOutput:
+        """Map and embed a batch of at least one image."""
+        stacked = np.stack([item.pixels for item in inputs])  # (B, S, S, 3)
+        images = torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
+        with self._lock, torch.inference_mode():
+            start = time.perf_counter()
+            features = self.detector.encode(images.to(self.device))
+            maps = self.detector.maps_from_features(features).cpu().numpy()
+            embeddings = self.detector.embed(features).cpu().numpy()
+            milliseconds = (time.perf_counter() - start) * 1000
+        return ModelOutput(maps=maps, embeddings=embeddings, milliseconds=milliseconds)
+
+
+def content_of(anomaly_map: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """The part of a model-resolution map (S, S) that is image, not padding."""
+    return anomaly_map[geometry.content.rows, geometry.content.columns]
+
+
+def image_score(anomaly_map: np.ndarray, geometry: Geometry) -> float:
+    """Maximum of a model-resolution map (S, S) over the image."""
+    return float(content_of(anomaly_map, geometry).max())

@@ -1,0 +1,106 @@
+"""Pictures made from a prediction: heat map, blend, outlines, and the files a person may download.
+
+One colour scale for all images of a category: level 0 is the median of good pixels, level 1 the reject limit,
+level 2 the top; nothing is stretched to the image at hand, so a good part stays cold. All results are encoded
+bytes.
+"""
+
+import io
+
+import numpy as np
+from matplotlib import colormaps
+from PIL import Image, ImageDraw
+
+from mambaad_demo.pipeline.prediction import Prediction
+
+TOP_LEVEL = 2.0
+"""Level at which the colour scale ends."""
+PREVIEW_SIDE = 1600
+MAP_CEILING = 2.0
+"""Largest value an anomaly map can take: one minus a cosine."""
+
+_COLORS = np.rint(colormaps["inferno"](np.linspace(0.0, 1.0, 256))[:, :3] * 255).astype(np.uint8)  # (256, 3)
+_LEVELS = np.linspace(0.0, TOP_LEVEL, 256)
+_ALPHA = np.rint(np.clip((_LEVELS - 0.25) / 0.75, 0.0, 1.0) * 255).astype(np.uint8)
+"""Opacity of each palette entry: nothing below level 0.25, full from the reject limit on."""
+_OUTLINE = (64, 224, 255)
+
+
+def colour_levels(prediction: Prediction) -> np.ndarray:
+    """The map on the fixed scale, (H, W) uint8: 0 at the good median, 127.5 at the reject limit, 255 at level
+    2."""
+    zero, one = prediction.color_range
+    levels = (prediction.anomaly_map - zero) / (one - zero)
+    return np.rint(np.clip(levels / TOP_LEVEL, 0.0, 1.0) * 255).astype(np.uint8)
+
+
+def heat_png(prediction: Prediction, max_side: int = PREVIEW_SIDE) -> bytes:
+    """The heat map alone as a palette PNG whose cold colours are transparent; at most `max_side` pixels."""
+    levels = _shrunk(Image.fromarray(colour_levels(prediction)), max_side)
+    levels.putpalette(_COLORS.tobytes(), "RGB")  # turns mode L into P
+    return _encoded(levels, "PNG", transparency=_ALPHA.tobytes())
+
+
+def preview_jpeg(prediction: Prediction, max_side: int = PREVIEW_SIDE) -> bytes:
+    """The image itself, at most `max_side` pixels, without metadata."""
+    return _encoded(_shrunk(Image.fromarray(prediction.image), max_side), "JPEG", quality=88)
+
+
+def overlay_png(prediction: Prediction, opacity: float = 0.6, *, outlines: bool = True) -> bytes:
+    """The heat map over the image at full size, with region outlines.
+
+    Args:
+        prediction: the image and its map.
+        opacity: 0 (image only) to 1 (colours cover it where the part would be rejected).
+        outlines: whether to draw the regions' contours.
+    """
+    if not 0.0 <= opacity <= 1.0:
+        raise ValueError(f"opacity must lie in [0, 1], got {opacity}")
+    levels = colour_levels(prediction)
+    weight = (_ALPHA[levels].astype(np.float32) * (opacity / 255.0))[..., None]
+    blend = prediction.image + weight * (_COLORS[levels].astype(np.float32) - prediction.image)
+    picture = Image.fromarray(np.rint(blend).astype(np.uint8))
+    if outlines:
+        draw = ImageDraw.Draw(picture)
+        for region in prediction.regions:
+            draw.line(
+                region.contour, fill=_OUTLINE, width=max(1, round(max(picture.size) / 400)), joint="curve"
+            )
+    return _encoded(picture, "PNG", compress_level=3)
+
+
+def contour_paths(prediction: Prediction) -> list[str]:
+    """The regions' outlines as SVG path data in pixels of the original image, in the order of `regions`."""
+    return ["M" + "L".join(f"{x:g},{y:g}" for x, y in region.contour) + "Z" for region in prediction.regions]
+
+
+def map_npy(prediction: Prediction) -> bytes:
+    """The raw anomaly map, (H, W) float32, as a NumPy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, prediction.anomaly_map, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def map_png16(prediction: Prediction) -> bytes:
+    """The raw map as a 16-bit gray PNG: 65535 is the map's ceiling of 2, the same for every image."""
+    scaled = np.rint(np.clip(prediction.anomaly_map / MAP_CEILING, 0.0, 1.0) * 65535).astype(np.uint16)
+    return _encoded(Image.fromarray(scaled), "PNG")
+
+
+def mask_png(prediction: Prediction) -> bytes:
+    """The anomaly mask as a 1-bit PNG, white where anomalous."""
+    return _encoded(Image.fromarray(prediction.anomaly_mask), "PNG")
+
+
+def _shrunk(image: Image.Image, max_side: int) -> Image.Image:
+    scale = max_side / max(image.size)
+    if scale >= 1.0:
+        return image
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+def _encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()

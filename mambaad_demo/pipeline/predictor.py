@@ -1,0 +1,281 @@
+"""The single door to the detector: a picture in, a judged `Prediction` at the picture's own size out.
+
+It holds no state between calls and may be shared by threads. Decoding is `data.uploads`' business, the
+checkpoint `hub.checkpoints`', drawing the overlay's.
+"""
+
+import time
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from PIL import Image
+
+from mambaad_demo.data.uploads import load_image
+from mambaad_demo.errors import DemoError, InputError, UnknownCategoryError
+from mambaad_demo.hub.checkpoints import Checkpoint, load_checkpoint
+from mambaad_demo.hub.schemas import CategoryCalibration
+from mambaad_demo.pipeline.inference import DetectorRunner, ModelInput, image_score
+from mambaad_demo.pipeline.prediction import UNKNOWN_CATEGORY, Limits, Prediction, Region, Verdict
+from mambaad_demo.pipeline.regions import find_regions
+from mambaad_demo.pipeline.suggestion import CategoryIndex, Suggestion
+from mambaad_demo.version import __version__
+
+__all__ = ["ImageSource", "Limits", "Prediction", "Predictor", "Region", "Verdict"]
+
+ImageSource = str | Path | bytes | Image.Image | np.ndarray
+"""A path, the bytes of a file, a PIL image or a uint8/uint16 array (H, W) or (H, W, 3)."""
+
+MAX_MEGAPIXELS = 40.0
+"""Pixel budget of one image."""
+MAX_MEGAPIXELS_IN_BATCH = 12.0
+"""Pixel budget of each image of a batch."""
+
+_CHUNK_IMAGES = 8
+_CHUNK_MEGAPIXELS = 24.0  # images held at once while a batch streams, whichever bound is met first
+
+
+class Predictor:
+    """Judges images with one checkpoint."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.runner = DetectorRunner(checkpoint.detector)
+        self._index = CategoryIndex(checkpoint.calibration)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        name: str | Path,
+        *,
+        device: str = "auto",
+        kernel: str = "auto",
+        checkpoints_root: Path | None = None,
+        allowed_repos: Iterable[str] = (),
+    ) -> Self:
+        """Load a checkpoint and stand ready; see `load_checkpoint` for the arguments and errors."""
+        return cls(
+            load_checkpoint(
+                name,
+                device=device,
+                kernel=kernel,
+                checkpoints_root=checkpoints_root,
+                allowed_repos=allowed_repos,
+            )
+        )
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Categories that `predict` accepts."""
+        return tuple(
+            dict.fromkeys((*self.checkpoint.config.categories, *self.checkpoint.calibration.categories))
+        )
+
+    @property
+    def device(self) -> str:
+        """Kind of device the detector runs on: `cpu` or `cuda`."""
+        return self.runner.device.type
+
+    @property
+    def kernel(self) -> str:
+        """Selective-scan backend that runs there."""
+        return self.runner.kernel
+
+    def limits(self, category: str) -> Limits:
+        """Limits of a category; both None where it is not calibrated."""
+        calibration = self.checkpoint.calibration.categories.get(category)
+        if calibration is None:
+            return Limits()
+        return Limits(check=calibration.check, reject=calibration.reject)
+
+    def predict(self, image: ImageSource, *, category: str | None = None) -> Prediction:
+        """Judge one image.
+
+        Args:
+            image: see `ImageSource`; at most `MAX_MEGAPIXELS`.
+            category: one of `categories`, or None to take the nearest one.
+
+        Raises:
+            InputError: the image cannot be read, is too large, or the category is unknown.
+        """
+        self._require_known(category)
+        return self._judge([_read(image, self.checkpoint, MAX_MEGAPIXELS)], category)[0]
+
+    def predict_batch(
+        self, images: Iterable[ImageSource], *, category: str | None = None
+    ) -> list[Prediction | DemoError]:
+        """Judge many images; the result has their order, and an error in place of each refused one."""
+        return list(self.predict_stream(images, category=category))
+
+    def predict_stream(
+        self,
+        images: Iterable[ImageSource],
+        *,
+        category: str | None = None,
+        max_megapixels: float = MAX_MEGAPIXELS_IN_BATCH,
+    ) -> Iterator[Prediction | DemoError]:
+        """Judge images as they come, holding only a few at a time; errors are yielded in their place.
+
+        Raises:
+            UnknownCategoryError: on the first step, if the checkpoint does not know the category.
+        """
+        self._require_known(category)
+        chunk: list[_Prepared | DemoError] = []
+        megapixels = 0.0
+        for image in images:
+            try:
+                prepared = _read(image, self.checkpoint, max_megapixels)
+                megapixels += prepared.display.shape[0] * prepared.display.shape[1] / 1e6
+                chunk.append(prepared)
+            except InputError as error:
+                chunk.append(error)
+            if len(chunk) >= _CHUNK_IMAGES or megapixels >= _CHUNK_MEGAPIXELS:
+                yield from self._judge_chunk(chunk, category)
+                chunk, megapixels = [], 0.0
+        yield from self._judge_chunk(chunk, category)
+
+    def _judge_chunk(
+        self, chunk: "list[_Prepared | DemoError]", category: str | None
+    ) -> Iterator[Prediction | DemoError]:
+        predictions = iter(self._judge([item for item in chunk if isinstance(item, _Prepared)], category))
+        for item in chunk:
+            yield item if isinstance(item, DemoError) else next(predictions)
+
+    def _judge(self, images: "list[_Prepared]", category: str | None) -> list[Prediction]:
+        if not images:
+            return []
+        output = self.runner([image.model_input for image in images])
+        share = output.milliseconds / len(images)
+        return [
+            self._prediction(
+                image, anomaly_map, self._index.suggest(embedding, given=category), category, share
+            )
+            for image, anomaly_map, embedding in zip(images, output.maps, output.embeddings, strict=True)
+        ]
+
+    def _prediction(
+        self,
+        image: "_Prepared",
+        anomaly_map: np.ndarray,
+        suggestion: Suggestion | None,
+        given: str | None,
+        model_ms: float,
+    ) -> Prediction:
+        start = time.perf_counter()
+        category = given or (suggestion.category if suggestion else UNKNOWN_CATEGORY)
+        calibration = self.checkpoint.calibration.categories.get(category)
+        limits = self.limits(category)
+        score = image_score(anomaly_map, image.model_input.geometry)
+        verdict = limits.verdict(score)
+        full_map = image.model_input.geometry.map_to_image(anomaly_map)  # (H, W)
+        regions: tuple[Region, ...] = ()
+        if limits.check is not None and verdict is not Verdict.ACCEPT:
+            threshold = min(limits.check, float(full_map.max()))  # resizing may lower a borderline peak
+            regions = find_regions(full_map, threshold, cell_area=_cell_area(image.model_input))
+        timings = image.timings_ms | {"model": model_ms, "map": _milliseconds_since(start)}
+        height, width = full_map.shape
+        return Prediction(
+            image=image.display,
+            anomaly_map=full_map,
+            model_input=_as_uint8(image.model_input.pixels),
+            file=image.file,
+            sha256=image.sha256,
+            width=width,
+            height=height,
+            checkpoint=self.checkpoint.name,
+            checkpoint_sha256=self.checkpoint.sha256,
+            decoder=self.checkpoint.detector.config.decoder,
+            encoder=self.checkpoint.detector.config.encoder,
+            category=category,
+            category_source="suggested" if given is None else "given",
+            category_margin=suggestion.margin if suggestion else 0.0,
+            image_score=score,
+            percentile=None if calibration is None else good_percentile(score, calibration),
+            limits=limits,
+            pixel_median=0.0 if calibration is None else calibration.pixel_quantiles["0.5"],
+            verdict=verdict,
+            regions=regions,
+            timings_ms=timings | {"total": sum(timings.values())},
+            kernel=self.kernel,
+            device=self.device,
+            version=__version__,
+            notes=(*image.notes, *_notes(category, calibration, suggestion, given)),
+        )
+
+    def _require_known(self, category: str | None) -> None:
+        if category is None or category in self.categories:
+            return
+        known = ", ".join(self.categories) or "no categories"
+        raise UnknownCategoryError(
+            f"Checkpoint {self.checkpoint.name!r} does not know the category {category!r}; it knows {known}. "
+            "Choose one of them, or leave the category out to take the nearest."
+        )
+
+
+def good_percentile(score: float, calibration: CategoryCalibration) -> float:
+    """Share of good images with a lower score, in percent; n good images show at most n / (n + 1)."""
+    return 100.0 * bisect_left(calibration.scores, score) / (calibration.images + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A decoded image, reduced to what the result needs."""
+
+    display: np.ndarray
+    model_input: ModelInput
+    file: str | None
+    sha256: str
+    notes: tuple[str, ...]
+    timings_ms: dict[str, float]
+
+
+def _read(source: ImageSource, checkpoint: Checkpoint, max_megapixels: float) -> _Prepared:
+    start = time.perf_counter()
+    loaded = load_image(source, max_megapixels=max_megapixels)
+    decode_ms = _milliseconds_since(start)
+    start = time.perf_counter()
+    model_input = ModelInput.from_pixels(
+        loaded.pixels, side=checkpoint.detector.side, resize=checkpoint.config.resize
+    )
+    display = _as_uint8(loaded.pixels)
+    return _Prepared(
+        display=display,
+        model_input=model_input,
+        file=Path(source).name if isinstance(source, str | Path) else None,
+        sha256=loaded.sha256,
+        notes=loaded.notes,
+        timings_ms={"decode": decode_ms, "preprocess": _milliseconds_since(start)},
+    )
+
+
+def _notes(
+    category: str, calibration: CategoryCalibration | None, suggestion: Suggestion | None, given: str | None
+) -> Iterator[str]:
+    """What a person should know about the category and the limits."""
+    if calibration is None:
+        what = "This checkpoint" if category == UNKNOWN_CATEGORY else f"The category {category}"
+        yield (
+            f"{what} has no limits yet, so the verdict is 'check' for every image. Calibrate it with good "
+            "images."
+        )
+    if suggestion and suggestion.is_stranger:
+        yield "Looks like none of the products this checkpoint knows; the verdict may mean nothing."
+    elif suggestion and given and suggestion.nearest != given:
+        yield f"Judged as {given}, but it looks more like {suggestion.nearest}."
+
+
+def _cell_area(model_input: ModelInput) -> float:
+    """Image pixels under one model pixel."""
+    geometry = model_input.geometry
+    return geometry.width * geometry.height / (geometry.content.width * geometry.content.height)
+
+
+def _as_uint8(pixels: np.ndarray) -> np.ndarray:
+    return np.rint(pixels * 255.0).astype(np.uint8)
+
+
+def _milliseconds_since(start: float) -> float:
+    return (time.perf_counter() - start) * 1000

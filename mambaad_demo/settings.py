@@ -1,0 +1,118 @@
+"""What the operator chose through environment variables, read once and checked.
+
+Only `app.py`, `train/` and the command line read this module; they pass plain values on. Variables of the Hub
+library (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`) are left to that library.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self, get_args
+
+from mambaad_demo.errors import InputError
+from mambaad_demo.hub.layout import EMBEDDED_ROOT
+from mambaad_demo.ops.selective_scan import Backend
+
+DEVICES = ("auto", "cpu", "cuda")
+DEFAULT_RETENTION_MINUTES = 60
+DEFAULT_MAX_UPLOAD_MB = 64
+DEFAULT_PORT = 7860
+
+_MINUTES_IN_A_YEAR = 525_600
+_REPO_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One consistent set of operator choices; nothing else in the package reads the environment."""
+
+    home: Path
+    """Folder for all that is written at run time: database, uploads, fetched checkpoints (`MAMBAAD_HOME`)."""
+
+    database_url: str = field(repr=False)
+    """SQLAlchemy URL of the label store, never printed because it may hold a password; an SQLite file in
+    `home` unless `MAMBAAD_DATABASE_URL` is set."""
+
+    checkpoints: Path = EMBEDDED_ROOT
+    """Folder that holds the checkpoint folders; the repository's own by default (`MAMBAAD_CHECKPOINTS`)."""
+
+    device: str = "auto"
+    """Where the detector runs, one of `DEVICES` (`MAMBAAD_DEVICE`)."""
+
+    kernel: str = "auto"
+    """Selective-scan backend, one of `ops.selective_scan.Backend` (`MAMBAAD_KERNEL`)."""
+
+    allowed_repos: tuple[str, ...] = ()
+    """Hub repositories, `owner/name`, that may be loaded besides the manifest's; split at commas and spaces
+    (`MAMBAAD_ALLOWED_REPOS`)."""
+
+    retention_minutes: int = DEFAULT_RETENTION_MINUTES
+    """Minutes until a visitor's files are deleted, 1 to a year (`MAMBAAD_RETENTION_MINUTES`)."""
+
+    max_upload_mb: int = DEFAULT_MAX_UPLOAD_MB
+    """Largest accepted upload in megabytes, 1 to 4096 (`MAMBAAD_MAX_UPLOAD_MB`)."""
+
+    host: str = "127.0.0.1"
+    """Address to bind: this machine only, every interface in a Space (`GRADIO_SERVER_NAME`)."""
+
+    port: int = DEFAULT_PORT
+    """TCP port, 1 to 65535 (`PORT`, then `GRADIO_SERVER_PORT`)."""
+
+    on_space: bool = False
+    """Whether a Hugging Face Space runs this process (`SPACE_ID` is set)."""
+
+    def __post_init__(self) -> None:
+        _require_one_of("MAMBAAD_DEVICE", self.device, DEVICES)
+        _require_one_of("MAMBAAD_KERNEL", self.kernel, get_args(Backend))
+        _require_within("MAMBAAD_RETENTION_MINUTES", self.retention_minutes, 1, _MINUTES_IN_A_YEAR)
+        _require_within("MAMBAAD_MAX_UPLOAD_MB", self.max_upload_mb, 1, 4096)
+        _require_within("PORT", self.port, 1, 65_535)
+        for repo in self.allowed_repos:
+            if not _REPO_NAME.fullmatch(repo):
+                raise InputError(
+                    f"MAMBAAD_ALLOWED_REPOS names {repo!r}. Write each repository as owner/name."
+                )
+        if "://" not in self.database_url:  # the value stays out of the message: it may hold a password
+            raise InputError("MAMBAAD_DATABASE_URL is no URL. Write one such as sqlite:////srv/labels.db.")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings from `environ`, usually `os.environ`; a blank value counts as unset.
+
+        Raises:
+            InputError: a value makes no sense; the message names the variable and, unless secret, the value.
+        """
+        given = {name: value.strip() for name, value in environ.items() if value.strip()}
+        home = Path(given.get("MAMBAAD_HOME", "~/.local/share/mambaad")).expanduser().absolute()
+        on_space = "SPACE_ID" in given
+        return cls(
+            home=home,
+            database_url=given.get("MAMBAAD_DATABASE_URL", f"sqlite:///{home / 'mambaad.db'}"),
+            checkpoints=Path(given.get("MAMBAAD_CHECKPOINTS", EMBEDDED_ROOT)).expanduser().absolute(),
+            device=given.get("MAMBAAD_DEVICE", "auto"),
+            kernel=given.get("MAMBAAD_KERNEL", "auto"),
+            allowed_repos=tuple(given.get("MAMBAAD_ALLOWED_REPOS", "").replace(",", " ").split()),
+            retention_minutes=_integer(given, "MAMBAAD_RETENTION_MINUTES", default=DEFAULT_RETENTION_MINUTES),
+            max_upload_mb=_integer(given, "MAMBAAD_MAX_UPLOAD_MB", default=DEFAULT_MAX_UPLOAD_MB),
+            host=given.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),
+            port=_integer(given, "PORT" if "PORT" in given else "GRADIO_SERVER_PORT", default=DEFAULT_PORT),
+            on_space=on_space,
+        )
+
+
+def _integer(given: Mapping[str, str], name: str, *, default: int) -> int:
+    try:
+        return int(given.get(name, default))
+    except ValueError as error:
+        raise InputError(f"{name} is {given[name]!r}. Write a whole number.") from error
+
+
+def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"{name} is {value!r}. Choose one of {', '.join(choices)}.")
+
+
+def _require_within(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise InputError(f"{name} is {value}. Choose a number from {low} to {high}.")

@@ -1,0 +1,104 @@
+"""What programs may call: `/inspect` and `/health`, through `gradio_client` or plain HTTP.
+
+The components only describe the arguments and answers; nobody sees them.
+"""
+
+import platform
+from typing import Any
+
+import gradio as gr
+import torch
+from gradio.processing_utils import save_bytes_to_cache
+
+from mambaad_demo.errors import InputError
+from mambaad_demo.pipeline import overlay
+from mambaad_demo.ui.inspection import Inspector, Photo, Question
+from mambaad_demo.ui.launch import MODEL_LANE
+from mambaad_demo.ui.messages import shown_to_user
+from mambaad_demo.ui.uploads import uploaded_path
+from mambaad_demo.version import __version__
+
+INSPECT_DESCRIPTION = (
+    "Judge one picture of a part. Takes the file, the name of a checkpoint (empty: the default one) and a category "
+    "(empty: the nearest one). Returns the result as JSON, in pixels of the upright original, and two files: the "
+    "picture as JPEG and its heat map as PNG with transparency, both at most 1600 pixels wide and high."
+)
+HEALTH_DESCRIPTION = "Versions, checkpoints, and for the default one: device, kernel and the result of its self-test."
+
+
+def build_api(inspector: Inspector) -> None:
+    """Add the public endpoints to the surrounding Blocks."""
+    with gr.Column(visible=False):
+        file = gr.File(label="file")
+        checkpoint = gr.Textbox(label="checkpoint", value="")
+        category = gr.Textbox(label="category", value="")
+        result = gr.JSON(label="result")
+        pictures = gr.File(label="preview and heat map", file_count="multiple")
+        health_report = gr.JSON(label="health")
+        inspect_button, health_button = gr.Button(), gr.Button()
+
+    def inspect(
+        file: dict[str, Any] | None, checkpoint: str = "", category: str = ""
+    ) -> tuple[dict[str, Any], list[str]]:
+        with shown_to_user():
+            path = uploaded_path(file)
+            if path is None:
+                raise InputError("Send a picture of a part.")
+            question = Question(
+                source=Photo(path), checkpoint=checkpoint or _default(inspector), category=category or None
+            )
+            prediction = inspector.inspect(question).prediction
+            files = {
+                "preview.jpg": overlay.preview_jpeg(prediction),
+                "heat.png": overlay.heat_png(prediction),
+            }
+            cache = pictures.GRADIO_CACHE
+            return prediction.to_json(), [save_bytes_to_cache(data, name, cache) for name, data in files.items()]
+
+    def health() -> dict[str, Any]:
+        with shown_to_user():
+            return health_facts(inspector)
+
+    inspect_button.click(
+        inspect,
+        [file, checkpoint, category],
+        [result, pictures],
+        api_name="inspect",
+        api_description=INSPECT_DESCRIPTION,
+        preprocess=False,
+        **MODEL_LANE,
+    )
+    health_button.click(
+        health, None, health_report, api_name="health", api_description=HEALTH_DESCRIPTION, queue=False
+    )
+
+
+def health_facts(inspector: Inspector) -> dict[str, Any]:
+    """What runs here, for people who operate it; the default checkpoint is loaded if it is not yet.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or the default one cannot be loaded.
+    """
+    predictor = inspector.catalog.predictor(_default(inspector))
+    checkpoint = predictor.checkpoint
+    return {
+        "version": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "gradio": gr.__version__,
+        "checkpoints": list(inspector.catalog.names()),
+        "checkpoint": checkpoint.name,
+        "checkpoint_sha256": checkpoint.sha256,
+        "device": predictor.device,
+        "kernel": predictor.kernel,
+        "self_test": {
+            "passed": checkpoint.self_test.passed,
+            "largest_difference": checkpoint.self_test.largest_difference,
+            "tolerance": checkpoint.self_test.tolerance,
+        },
+    }
+
+
+def _default(inspector: Inspector) -> str:
+    """The first checkpoint's name; without any, one that the catalog refuses with a clear message."""
+    return next(iter(inspector.catalog.names()), "mambaad")

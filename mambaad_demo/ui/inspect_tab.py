@@ -1,0 +1,148 @@
+"""The Inspect page at work: a picture goes in, a judged picture comes out.
+
+Judging is `inspection.py`'s business, words and markup are `present.py`'s; the views of the picture are drawn in
+the browser by `assets/viewer.js`.
+"""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
+
+from mambaad_demo.errors import DemoError, InputError
+from mambaad_demo.ui import present
+from mambaad_demo.ui.inspect_page import InspectPage, Opening, draw_inspect_page
+from mambaad_demo.ui.inspection import Inspector, Photo, Question
+from mambaad_demo.ui.launch import MODEL_LANE
+from mambaad_demo.ui.messages import shown_to_user
+from mambaad_demo.ui.uploads import uploaded_path
+
+START_DOWNLOAD = "() => document.querySelector('#delivery').click()"
+
+Updates = dict[Any, Any]
+"""New values by component; components that are missing keep what they show."""
+
+
+def opening(inspector: Inspector) -> Opening:
+    """Inspect the first sample part with the first checkpoint, so that a visitor sees a result at once."""
+    checkpoints = inspector.catalog.names()
+    if not checkpoints:
+        return Opening(problem="There is no checkpoint yet. Train one or fetch one, then start again.")
+    question = Question(source=inspector.shelf.parts[0], checkpoint=checkpoints[0])
+    try:
+        return Opening(question=question, inspection=inspector.inspect(question))
+    except DemoError as error:
+        return Opening(question=question, problem=str(error))
+
+
+def build_inspect_tab(inspector: Inspector, first: Opening, *, chips: gr.HTML, retention_minutes: int) -> None:
+    """Draw the Inspect page into the surrounding Blocks and wire it to `inspector`.
+
+    Args:
+        inspector: answers the questions.
+        first: what the page shows when it opens.
+        chips: the part of the top bar that says what is in force.
+        retention_minutes: how long uploads are kept, for the top bar.
+    """
+    page = draw_inspect_page(inspector.catalog.names(), first)
+
+    def answer(question: Question, shown: Question | None) -> Updates:
+        """The page after a question: its answer, or why there is none beside what it showed before."""
+        try:
+            inspection = inspector.inspect(question)
+        except DemoError as error:
+            return {page.notice: present.notice_html(str(error), kept=shown.source.title if shown else None)}
+        return {
+            page.shown: question,
+            page.notice: present.notice_html(),
+            page.viewer: present.viewer_value(inspection, sample=inspector.shelf.position(question.source)),
+            page.verdict: present.verdict_html(inspection),
+            page.regions: present.regions_html(inspection),
+            page.footer: present.footer_html(inspection),
+            page.product: gr.update(
+                choices=present.category_choices(inspection), value=question.category or ""
+            ),
+            chips: present.chips_html(inspection, retention_minutes=retention_minutes),
+        }
+
+    def inspect_photo(
+        upload: dict[str, Any] | None, checkpoint: str, category: str, shown: Question | None, files: list[str]
+    ) -> Updates:
+        with shown_to_user():
+            path = uploaded_path(upload)
+            if path is None:  # the box was emptied, or the camera is being switched on
+                return {page.files: files}
+            question = Question(source=Photo(path), checkpoint=checkpoint, category=category or None)
+            return {page.photo: None, page.files: [*files, str(path)], **answer(question, shown)}
+
+    def inspect_sample(checkpoint: str, shown: Question | None, event: gr.EventData) -> Updates:
+        with shown_to_user():
+            return answer(Question(source=inspector.shelf.part_at(event.index), checkpoint=checkpoint), shown)
+
+    def inspect_again(checkpoint: str, category: str, shown: Question | None) -> Updates:
+        with shown_to_user():
+            if shown is None:
+                raise InputError("Choose a picture first.")
+            known = inspector.catalog.predictor(checkpoint).categories
+            chosen = category if category in known else None
+            return answer(replace(shown, checkpoint=checkpoint, category=chosen), shown)
+
+    def prepare_download(label: str, shown: Question | None, files: list[str]) -> Updates:
+        with shown_to_user():
+            if shown is None:
+                raise InputError("Nothing is inspected yet.")
+            ending, content = present.DOWNLOADS[label]
+            name = present.download_name(shown.source.title, ending)
+            prediction = inspector.inspect(shown).prediction
+            path = save_bytes_to_cache(content(prediction), name, page.delivery.GRADIO_CACHE)
+            return {page.delivery: path, page.files: [*files, path]}
+
+    def delete_files(files: list[str]) -> Updates:
+        with shown_to_user():
+            for path in files:
+                Path(path).unlink(missing_ok=True)
+            gr.Info("Your uploads and downloads are deleted from this server.")
+            emptied = {page.files: [], page.delivery: None}
+            return emptied if first.question is None else {**emptied, **answer(first.question, None)}
+
+    def draw_shelf() -> str:
+        thumbnails = {part: inspector.shelf.thumbnail(part) for part in inspector.shelf.parts}
+        return present.shelf_html(thumbnails, chosen=0 if first.inspection else None)
+
+    shows = [
+        page.shown,
+        page.notice,
+        page.viewer,
+        page.verdict,
+        page.regions,
+        page.footer,
+        page.product,
+        chips,
+    ]
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "preprocess": False}
+    busy: dict[str, Any] = {**private, **MODEL_LANE, "show_progress_on": page.viewer}
+    choice = [page.checkpoint, page.product, page.shown]
+    page.photo.input(
+        inspect_photo,
+        [page.photo, *choice, page.files],
+        [page.photo, page.files, *shows],
+        **busy,
+    )
+    page.shelf.choose(
+        inspect_sample, [page.checkpoint, page.shown], shows, trigger_mode="always_last", **busy
+    )
+    for control in (page.product, page.checkpoint):
+        control.input(inspect_again, choice, shows, trigger_mode="always_last", **busy)
+    for label, button in page.downloads.items():
+        prepared = button.click(
+            partial(prepare_download, label),
+            [page.shown, page.files],
+            [page.delivery, page.files],
+            **{**busy, "show_progress_on": button},
+        )
+        prepared.success(None, js=START_DOWNLOAD)
+    page.forget.click(delete_files, page.files, [page.files, page.delivery, *shows], **busy)
+    gr.on(fn=draw_shelf, outputs=page.shelf, **private)

@@ -1,0 +1,65 @@
+"""Every option of `launch()` and `queue()` that this app depends on, in one place and under test.
+
+Values the operator may choose arrive as arguments; nothing here reads the environment.
+"""
+
+import socket
+from typing import Any
+
+from starlette.middleware import Middleware
+
+from mambaad_demo.ui.assets import text
+from mambaad_demo.ui.middleware import Gatekeeper
+from mambaad_demo.ui.theme import inspector_theme
+
+QUEUE_OPTIONS: dict[str, Any] = {"max_size": 40, "api_open": False}
+"""At most 40 requests wait; `api_open=False` shuts the routes that would go around the queue."""
+
+MODEL_LANE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
+"""Options of each event that runs a detector: they take turns."""
+
+_MEGABYTE = 2**20
+_FORM_BYTES = 2**16  # multipart boundaries and field names around a file
+_CLEANING_SECONDS = 600
+
+
+def delete_cache(retention_minutes: int) -> tuple[int, int]:
+    """Seconds between cleanings, and the age at which a visitor's file is deleted."""
+    age = 60 * retention_minutes
+    return min(_CLEANING_SECONDS, age), age
+
+
+def trusted_hosts(*, on_space: bool) -> tuple[str, ...]:
+    """Names this server answers to, besides address literals."""
+    local = ("localhost", socket.gethostname().lower(), socket.getfqdn().lower())
+    return (*local, "*.hf.space") if on_space else local
+
+
+def launch_options(*, host: str, port: int, max_upload_mb: int, on_space: bool) -> dict[str, Any]:
+    """Keyword arguments for `gradio.Blocks.launch`."""
+    gatekeeper = Middleware(
+        Gatekeeper,
+        trusted_hosts=trusted_hosts(on_space=on_space),
+        max_body_bytes=max_upload_mb * _MEGABYTE + _FORM_BYTES,
+        on_space=on_space,
+    )
+    return {
+        "server_name": host,
+        "server_port": port,
+        "share": False,
+        "inbrowser": False,
+        "theme": inspector_theme(),
+        "css": text("page.css"),
+        "head": text("head.html"),
+        "app_kwargs": {"middleware": [gatekeeper]},
+        "allowed_paths": [],
+        "max_file_size": max_upload_mb * _MEGABYTE,
+        "state_session_capacity": 200,
+        "strict_cors": True,
+        "show_error": False,
+        "enable_monitoring": False,
+        "run_history": False,
+        "ssr_mode": False,
+        "pwa": False,
+        "footer_links": [],
+    }

@@ -1,0 +1,38 @@
+"""The whole app: its top bar and its tabs in order. What a tab does is the tab's business."""
+
+import gradio as gr
+
+from mambaad_demo.pipeline.catalog import Catalog
+from mambaad_demo.ui import present
+from mambaad_demo.ui.api import build_api
+from mambaad_demo.ui.assets import text
+from mambaad_demo.ui.inspect_page import fragment
+from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
+from mambaad_demo.ui.inspection import Inspector
+from mambaad_demo.ui.launch import QUEUE_OPTIONS, delete_cache
+from mambaad_demo.ui.samples import SampleShelf
+from mambaad_demo.ui.uploads import LocalFilesBlocks
+
+TITLE = "MambaAD Inspector"
+
+
+def build_app(catalog: Catalog, *, retention_minutes: int) -> gr.Blocks:
+    """Assemble the app; the first sample part is inspected on the way, so the default checkpoint gets loaded.
+
+    Args:
+        catalog: predictors by name.
+        retention_minutes: minutes until a visitor's files are deleted.
+    """
+    inspector = Inspector(catalog, SampleShelf())
+    first = opening(inspector)
+    with LocalFilesBlocks(
+        title=TITLE, analytics_enabled=False, delete_cache=delete_cache(retention_minutes), fill_width=True
+    ) as app:
+        with gr.Row(elem_id="top-bar"):
+            fragment(text("top_bar.html"), script="top_bar.js")
+            chips = fragment(present.chips_html(first.inspection, retention_minutes=retention_minutes))
+        with gr.Tabs(elem_id="tabs"), gr.Tab("Inspect", id="inspect"):
+            build_inspect_tab(inspector, first, chips=chips, retention_minutes=retention_minutes)
+        build_api(inspector)
+    app.queue(**QUEUE_OPTIONS)
+    return app

@@ -1,0 +1,192 @@
+"""Domain values → what the components of the page take: HTML, data for the viewer, choices, files.
+
+Pure: nothing here knows Gradio, keeps state or judges. Sentences stand in `words.py`, markup in the assets.
+"""
+
+import base64
+import io
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mambaad_demo.pipeline import overlay
+from mambaad_demo.pipeline.prediction import Prediction
+from mambaad_demo.ui import words
+from mambaad_demo.ui.inspection import Inspection
+from mambaad_demo.ui.samples import SamplePart
+from mambaad_demo.ui.templates import render
+
+SUGGEST = "Suggest for me"
+"""First entry of the product list."""
+
+
+def viewer_value(inspection: Inspection, *, sample: int | None) -> dict[str, Any]:
+    """Everything the canvas needs to draw any view of a picture without asking the server again.
+
+    Args:
+        inspection: what to draw.
+        sample: position of the picture on the shelf, if it stands there.
+    """
+    title = inspection.source.title
+    prediction = inspection.prediction
+    outlines = overlay.contour_paths(prediction)
+    return {
+        "sample": sample,
+        "title": title,
+        "alt": words.picture(prediction, title),
+        "width": prediction.width,
+        "height": prediction.height,
+        "preview": data_uri(overlay.preview_jpeg(prediction), "image/jpeg"),
+        "heat": data_uri(overlay.heat_png(prediction), "image/png"),
+        "seen": data_uri(_jpeg(prediction.model_input), "image/jpeg"),
+        "regions": [
+            {"x": region.x, "y": region.y, "width": region.width, "height": region.height, "outline": outline}
+            for region, outline in zip(prediction.regions, outlines, strict=True)
+        ],
+    }
+
+
+def verdict_html(inspection: Inspection) -> str:
+    """The card with the judgement, its reasons and how sure it is."""
+    prediction = inspection.prediction
+    marks = None
+    if prediction.limits.check is not None and prediction.limits.reject is not None:
+        marks = {
+            name: {"left": round(scale_position(prediction, value), 1), "score": words.score_text(value)}
+            for name, value in (
+                ("check", prediction.limits.check),
+                ("reject", prediction.limits.reject),
+                ("part", prediction.image_score),
+            )
+        }
+    name, reason = words.product(prediction)
+    return render(
+        "verdict.html",
+        verdict=prediction.verdict.value,
+        heading=words.TITLES[prediction.verdict],
+        rarity=words.rarity(prediction, inspection.calibration),
+        regions=words.regions(prediction),
+        marks=marks,
+        certainty=words.certainty(prediction, inspection.calibration),
+        product=name,
+        product_reason=reason,
+        notes=prediction.notes,
+    )
+
+
+def regions_html(inspection: Inspection) -> str:
+    """The table of regions."""
+    rows = [
+        {
+            "where": f"{region.x}, {region.y}",
+            "size": f"{region.width} × {region.height}",
+            "area": grouped(region.area),
+            "peak": words.score_text(region.peak),
+        }
+        for region in inspection.prediction.regions
+    ]
+    return render("regions.html", rows=rows, is_calibrated=inspection.prediction.limits.check is not None)
+
+
+def footer_html(inspection: Inspection) -> str:
+    """The line at the bottom: how long it took, what ran, and whether it proved itself."""
+    prediction, self_test = inspection.prediction, inspection.self_test
+    return render(
+        "footer.html",
+        timings=[(name, f"{value:.0f} ms") for name, value in prediction.timings_ms.items()],
+        decoder=words.decoder_name(prediction.decoder),
+        encoder=prediction.encoder,
+        kernel=prediction.kernel,
+        device=prediction.device,
+        checkpoint=prediction.checkpoint,
+        checkpoint_hash=prediction.checkpoint_sha256[:12],
+        self_test="passed" if self_test.passed else "failed",
+        difference=f"{self_test.largest_difference:.1g}",
+        version=prediction.version,
+    )
+
+
+def chips_html(inspection: Inspection | None, *, retention_minutes: int) -> str:
+    """What is in force, for the top bar."""
+    chips = []
+    if inspection is not None:
+        prediction = inspection.prediction
+        chips = [
+            ("product", words.spoken(prediction.category)),
+            ("runs", f"{words.decoder_name(prediction.decoder)} · {prediction.kernel} · {prediction.device}"),
+        ]
+    return render("chips.html", chips=[*chips, ("uploads kept", f"{retention_minutes} min")])
+
+
+def notice_html(problem: str = "", *, kept: str | None = None) -> str:
+    """Why something was not inspected, and what the page still shows; nothing without a problem."""
+    return render("notice.html", problem=problem, kept=kept)
+
+
+def shelf_html(thumbnails: Mapping[SamplePart, bytes], *, chosen: int | None) -> str:
+    """The buttons with sample parts."""
+    parts = [
+        {"title": part.title, "is_good": part.defect is None, "picture": data_uri(thumbnail, "image/jpeg")}
+        for part, thumbnail in thumbnails.items()
+    ]
+    return render("shelf.html", parts=parts, chosen=chosen)
+
+
+def category_choices(inspection: Inspection | None) -> list[tuple[str, str]]:
+    """Entries of the product list, as (label, value); the first, with an empty value, asks for a suggestion."""
+    if inspection is None:
+        return [(SUGGEST, "")]
+    prediction = inspection.prediction
+    is_suggested = prediction.category_source == "suggested" and prediction.category in inspection.categories
+    suggestion = f"{words.spoken(prediction.category)} (suggested)" if is_suggested else SUGGEST
+    return [(suggestion, ""), *((words.spoken(category), category) for category in inspection.categories)]
+
+
+def json_text(prediction: Prediction) -> str:
+    """The result of an inspection as a readable JSON document."""
+    return json.dumps(prediction.to_json(), indent=2, ensure_ascii=False)
+
+
+DOWNLOADS: Mapping[str, tuple[str, Callable[[Prediction], bytes]]] = {
+    "Overlay PNG": ("overlay.png", overlay.overlay_png),
+    "Map NPY": ("map.npy", overlay.map_npy),
+    "Map PNG, 16 bit": ("map.png", overlay.map_png16),
+    "Mask PNG": ("mask.png", overlay.mask_png),
+    "JSON": ("inspection.json", lambda prediction: json_text(prediction).encode()),
+}
+"""Label of each download → end of its file name, and what makes its content."""
+
+
+def download_name(title: str, ending: str) -> str:
+    """A file name that any system takes: the picture's name without suffix and oddities, then `-ending`."""
+    stem = re.sub(r"[^\w-]+", "_", PurePath(title).stem).strip("_")[:60]
+    return f"{stem or 'part'}-{ending}"
+
+
+def scale_position(prediction: Prediction, value: float) -> float:
+    """Where a score lies on the fixed colour scale, in percent of its length; the reject limit is the middle."""
+    zero, one = prediction.color_range
+    level = (value - zero) / (one - zero)
+    return 100.0 * min(max(level / overlay.TOP_LEVEL, 0.0), 1.0)
+
+
+def grouped(number: int) -> str:
+    """A whole number with thin spaces between thousands."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def data_uri(content: bytes, media_type: str) -> str:
+    """A small file as an address that needs no request."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+
+
+def _jpeg(pixels: np.ndarray) -> bytes:
+    """(H, W, 3) uint8 as a JPEG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()

@@ -1,0 +1,143 @@
+"""The app as programs and attackers see it: plain HTTP against the real server, without a browser."""
+
+import json
+import uuid
+
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+
+CONTRACT = {
+    "file", "sha256", "width", "height", "checkpoint", "decoder", "encoder", "category", "category_source",
+    "image_score", "percentile", "limits", "verdict", "regions", "timings_ms", "kernel", "device", "version",
+}  # fmt: skip
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "part.png"
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def client(app_url):
+    client = Client(app_url, verbose=False, analytics_enabled=False)
+    yield client
+    client.close()
+
+
+def outcome(app_url, path):
+    """What `/inspect` says about a file path that was never uploaded."""
+    file = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+    call = httpx.post(f"{app_url}/gradio_api/call/inspect", json={"data": [file, "", ""]}, timeout=30)
+    events = httpx.get(f"{app_url}/gradio_api/call/inspect/{call.json()['event_id']}", timeout=60)
+    return events.text
+
+
+def test_inspect_answers_gradio_client_with_the_contract_and_two_pictures(client, picture):
+    result, pictures = client.predict(handle_file(str(picture)), "", "", api_name="/inspect")
+
+    assert result.keys() >= CONTRACT
+    assert (result["file"], result["width"], result["height"]) == ("part.png", 90, 60)
+    sizes = [Image.open(path).size for path in pictures]
+    assert sizes == [(90, 60), (90, 60)]
+
+
+def test_health_says_what_runs(client):
+    health = client.predict(api_name="/health")
+
+    assert health["self_test"]["passed"]
+    assert health["kernel"] in {"torch", "numba", "triton", "mamba_ssm"}
+
+
+def test_only_inspect_and_health_are_public(app_url):
+    information = httpx.get(f"{app_url}/gradio_api/info", timeout=30).json()
+
+    assert set(information["named_endpoints"]) == {"/inspect", "/health"}
+    assert information["unnamed_endpoints"] == {}
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/proc/self/environ", "../../app.py", "pyproject.toml"])
+def test_a_file_outside_the_upload_folder_is_refused_without_a_word_about_it(app_url, path):
+    answer = outcome(app_url, path)
+
+    assert "event: error" in answer
+    assert "root:" not in answer
+    assert "verdict" not in answer
+    assert "app.py" not in answer
+    assert "passwd" not in answer
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/x.png", "https://example.org/x.png", " HTTP://e.org/x"])
+def test_an_address_is_never_fetched(app_url, address):
+    answer = outcome(app_url, address)
+
+    assert "event: error" in answer
+    assert "addresses are not fetched" in answer
+    assert httpx.get(f"{app_url}/gradio_api/file={address.strip()}", timeout=30).status_code in (403, 404)
+
+
+def test_the_server_reads_no_file_out(app_url):
+    for path in ("/etc/passwd", f"{__file__}", "pyproject.toml"):
+        assert httpx.get(f"{app_url}/gradio_api/file={path}", timeout=30).status_code in (403, 404)
+
+
+def test_the_queue_cannot_be_passed_by(app_url):
+    answer = httpx.post(f"{app_url}/gradio_api/run/inspect", json={"data": [None, "", ""]}, timeout=30)
+
+    assert answer.status_code == 404
+
+
+def test_a_bad_picture_is_refused_in_words_without_a_path(app_url, uploads_folder):
+    upload = httpx.post(f"{app_url}/gradio_api/upload", files={"files": ("zip.png", b"PK\x03\x04")}, timeout=30)
+
+    answer = outcome(app_url, upload.json()[0])
+
+    assert "event: error" in answer
+    message = json.loads(answer.split("data: ", 1)[1].splitlines()[0])["error"]
+    assert message.startswith("zip.png")
+    assert str(uploads_folder) not in message
+
+
+def test_an_unknown_category_or_checkpoint_is_refused_in_words(client, picture):
+    for arguments in (("", "<b>nothing</b>"), ("../secret", "")):
+        with pytest.raises(Exception, match=r"(?i)nothing|secret") as refusal:
+            client.predict(handle_file(str(picture)), *arguments, api_name="/inspect")
+        assert "<b>" not in str(refusal.value)
+
+
+def test_another_page_cannot_use_the_server(app_url):
+    for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}):
+        answer = httpx.post(f"{app_url}/gradio_api/upload", headers=headers, files={"files": b"x"}, timeout=30)
+        assert answer.status_code == 403
+    own = httpx.post(f"{app_url}/gradio_api/upload", headers={"Origin": app_url}, files={"files": b"x"}, timeout=30)
+    assert own.status_code == 200
+
+
+def test_a_rebound_name_is_not_served(app_url):
+    assert httpx.get(app_url, headers={"Host": "evil.example"}, timeout=30).status_code == 400
+
+
+def test_too_large_a_body_is_refused_before_it_is_read(app_url):
+    answer = httpx.post(
+        f"{app_url}/gradio_api/upload", files={"files": ("x.png", b"\0" * (9 * 2**20))}, timeout=30
+    )
+
+    assert answer.status_code == 413
+
+
+def test_every_answer_carries_the_security_headers(app_url):
+    for path in ("/", "/config", f"/{uuid.uuid4()}"):
+        headers = httpx.get(f"{app_url}{path}", timeout=30).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+
+
+def test_closed_doors_stay_closed(app_url):
+    for path in ("/monitoring", "/gradio_api/deep_link?session_hash=x", "/gradio_api/proxy=https://x.hf.space/a"):
+        assert httpx.get(f"{app_url}{path}", timeout=30).status_code == 404
+    assert httpx.post(f"{app_url}/gradio_api/process_recording", timeout=30).status_code == 404

@@ -1,0 +1,68 @@
+"""The manifest: the one in the repository is true to the product's promises, others are read strictly."""
+
+import pytest
+
+from mambaad_demo.errors import CheckpointCorruptError, UnknownReleaseError
+from mambaad_demo.hub.layout import EMBEDDED_ROOT, MANIFEST
+from mambaad_demo.hub.manifest import read_manifest
+
+EMBEDDED = """
+schema_version = 1
+[[release]]
+name = "one"
+kind = "embedded"
+decoder = "mambaad"
+encoder = "tf_efficientnet_lite0"
+license = "apache-2.0"
+"""
+
+
+def test_the_repositorys_manifest_lists_the_embedded_and_the_six_published_checkpoints():
+    manifest = read_manifest(EMBEDDED_ROOT / MANIFEST)
+
+    published = [release for release in manifest.releases if release.kind == "published"]
+    assert manifest.release("mambaad").kind == "embedded"
+    assert {release.files[0].path for release in published} == {
+        "mvtec/mambaad_mvtec.pth",
+        "visa/mambaad_visa.pth",
+        "realiad/mambaad_realiad.pth",
+        "medical/mambaad_medical.pth",
+        "mvtec3d/mambaad_mvtec3d.pth",
+        "cocoad/coco0/mambaad_coco0.pth",
+    }
+    assert manifest.repos == {"Lewandofski/MambaAD"}
+
+
+def test_a_release_that_is_not_pinned_says_so():
+    for release in read_manifest(EMBEDDED_ROOT / MANIFEST).releases:
+        if release.kind != "embedded" and release.revision is None:
+            assert "pinned at the first online import" in release.status
+
+
+def test_an_absent_manifest_is_empty(tmp_path):
+    manifest = read_manifest(tmp_path / "manifest.toml")
+
+    assert manifest.releases == ()
+    with pytest.raises(UnknownReleaseError, match="none"):
+        manifest.release("mambaad")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "schema_version = ",
+        "schema_version = 2\nrelease = []\n",
+        EMBEDDED + 'command = "rm -rf /"\n',
+        EMBEDDED.replace('"embedded"', '"pickle"'),
+        EMBEDDED.replace('"embedded"', '"folder"'),
+        EMBEDDED.replace('"embedded"', '"folder"') + 'repo = "a/b"\nrevision = "main"\n',
+        EMBEDDED.replace('"embedded"', '"published"') + 'repo = "a/b"\nrevision_prefix = "0123456"\n',
+        EMBEDDED + EMBEDDED.partition("1\n")[2],
+    ],
+    ids=["toml", "version", "unknown key", "kind", "no repo", "branch", "no file", "twice"],
+)
+def test_a_manifest_outside_the_schema_is_refused(tmp_path, text):
+    (tmp_path / "manifest.toml").write_text(text)
+
+    with pytest.raises(CheckpointCorruptError, match="not a valid manifest"):
+        read_manifest(tmp_path / "manifest.toml")

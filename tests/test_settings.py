@@ -1,0 +1,109 @@
+"""The environment becomes one checked `Settings`, and nonsense is refused with the value."""
+
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+
+from mambaad_demo.errors import InputError
+from mambaad_demo.settings import Settings
+
+
+def test_empty_environment_gives_a_private_server_on_this_machine():
+    settings = Settings.from_env({})
+
+    assert (settings.host, settings.port, settings.on_space) == ("127.0.0.1", 7860, False)
+    assert (settings.device, settings.kernel, settings.allowed_repos) == ("auto", "auto", ())
+    assert settings.home == Path("~/.local/share/mambaad").expanduser()
+    assert settings.database_url == f"sqlite:///{settings.home}/mambaad.db"
+    assert settings.checkpoints == Path(__file__).parent.parent / "checkpoints"
+
+
+def test_every_variable_is_read(tmp_path):
+    settings = Settings.from_env(
+        {
+            "MAMBAAD_HOME": str(tmp_path),
+            "MAMBAAD_DATABASE_URL": "postgresql://db/labels",
+            "MAMBAAD_CHECKPOINTS": str(tmp_path / "weights"),
+            "MAMBAAD_DEVICE": "cuda",
+            "MAMBAAD_KERNEL": "numba",
+            "MAMBAAD_ALLOWED_REPOS": "owner/one, owner/two",
+            "MAMBAAD_RETENTION_MINUTES": "15",
+            "MAMBAAD_MAX_UPLOAD_MB": "8",
+            "GRADIO_SERVER_NAME": "::1",
+            "PORT": "9000",
+            "SPACE_ID": "owner/space",
+        }
+    )
+
+    assert settings == Settings(
+        home=tmp_path,
+        database_url="postgresql://db/labels",
+        checkpoints=tmp_path / "weights",
+        device="cuda",
+        kernel="numba",
+        allowed_repos=("owner/one", "owner/two"),
+        retention_minutes=15,
+        max_upload_mb=8,
+        host="::1",
+        port=9000,
+        on_space=True,
+    )
+
+
+def test_blank_values_count_as_unset():
+    assert Settings.from_env({"PORT": " ", "MAMBAAD_DEVICE": "", "SPACE_ID": ""}) == Settings.from_env({})
+
+
+def test_port_goes_before_gradio_server_port():
+    assert Settings.from_env({"GRADIO_SERVER_PORT": "7001"}).port == 7001
+    assert Settings.from_env({"GRADIO_SERVER_PORT": "7001", "PORT": "7002"}).port == 7002
+
+
+def test_a_space_listens_on_every_interface():
+    assert Settings.from_env({"SPACE_ID": "owner/space"}).host == "0.0.0.0"
+
+
+def test_the_database_lives_in_the_chosen_home(tmp_path):
+    assert (
+        Settings.from_env({"MAMBAAD_HOME": str(tmp_path)}).database_url == f"sqlite:///{tmp_path}/mambaad.db"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("GRADIO_SERVER_PORT", "7860.5"),
+        ("MAMBAAD_DEVICE", "tpu"),
+        ("MAMBAAD_KERNEL", "cython"),
+        ("MAMBAAD_RETENTION_MINUTES", "0"),
+        ("MAMBAAD_RETENTION_MINUTES", "525601"),
+        ("MAMBAAD_MAX_UPLOAD_MB", "-1"),
+        ("MAMBAAD_ALLOWED_REPOS", "https://example.org/owner/name"),
+        ("MAMBAAD_ALLOWED_REPOS", "../name"),
+    ],
+)
+def test_nonsense_is_refused_with_the_variable_and_its_value(name, value):
+    with pytest.raises(InputError) as refusal:
+        Settings.from_env({name: value})
+
+    assert value in str(refusal.value)
+    assert name in str(refusal.value)
+
+
+def test_the_database_password_appears_in_no_message():
+    assert "geheim" not in repr(
+        Settings.from_env({"MAMBAAD_DATABASE_URL": "postgresql://me:geheim@db/labels"})
+    )
+    with pytest.raises(InputError) as refusal:
+        Settings.from_env({"MAMBAAD_DATABASE_URL": "me:geheim@db/labels"})
+    assert "geheim" not in str(refusal.value)
+
+
+def test_settings_do_not_change_after_reading():
+    settings = Settings.from_env({})
+    with pytest.raises(FrozenInstanceError):
+        settings.port = 1  # type: ignore[misc]

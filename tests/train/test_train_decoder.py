@@ -1,0 +1,71 @@
+"""The training entry point, end to end on a few generated parts."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mambaad_demo.data.sample_parts import write_sample_parts
+from mambaad_demo.hub.checkpoints import load_checkpoint
+from train import train_decoder
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("parts")
+    write_sample_parts(
+        root, train=9, test_good=1, test_defect=1, seed=0, categories=("gasket", "leather"), side=128
+    )
+    return root
+
+
+def _arguments(parts: Path, out: Path, *more: str) -> list[str]:
+    return ["--data", str(parts), "--steps", "2", "--batch-size", "4", "--out", str(out), *more]
+
+
+def test_a_run_writes_a_calibrated_checkpoint_that_passes_its_self_test(parts: Path, tmp_path: Path) -> None:
+    out, figures = tmp_path / "first", tmp_path / "figures.json"
+
+    assert train_decoder.main(_arguments(parts, out, "--json", str(figures))) == 0
+
+    checkpoint = load_checkpoint(str(out), device="cpu")
+    assert checkpoint.self_test.passed
+    assert set(checkpoint.calibration.categories) == {"gasket", "leather"}
+    report = json.loads(figures.read_text(encoding="utf-8"))
+    assert report["steps"] == 2
+    assert report["held_out"] == {"gasket": 5, "leather": 5}
+    assert not (tmp_path / "first.training.pt").exists()
+
+
+def test_a_run_that_was_cut_off_goes_on_where_it_stopped(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "second"
+
+    def cut_off(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train_decoder, "save_checkpoint", cut_off)
+        assert train_decoder.main(_arguments(parts, out)) == 130
+    assert not out.exists()
+    figures = tmp_path / "figures.json"
+
+    assert train_decoder.main(_arguments(parts, out, "--resume", "--json", str(figures))) == 0
+
+    report = json.loads(figures.read_text(encoding="utf-8"))
+    assert report["resumed_at"] == 2
+    assert out.is_dir()
+
+
+def test_too_few_good_images_end_the_run_with_one_sentence(
+    parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = tmp_path / "small"
+    write_sample_parts(small, train=4, test_good=0, test_defect=0, seed=0, categories=("gasket",), side=64)
+
+    code = train_decoder.main(_arguments(small, tmp_path / "third"))
+
+    assert code == 1
+    assert "'gasket' has 4 good training images" in capsys.readouterr().err
+    assert not (tmp_path / "third").exists()
