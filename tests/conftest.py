@@ -103,6 +103,4 @@ def _held_out(*, tinted: bool) -> Iterator[ModelInput]:
         pixels = textured(seed=seed).astype(np.float32) / 255
         if tinted:
             pixels = pixels.transpose(1, 0, 2) * np.float32([0.1, 0.4, 1.0])
-        yield ModelInput.from_pixels(
-            np.ascontiguousarray(pixels), side=TINY.input_side, resize="letterbox"
-        )
+        yield ModelInput.from_pixels(np.ascontiguousarray(pixels), side=TINY.input_side, resize="letterbox")

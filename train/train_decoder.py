@@ -64,6 +64,7 @@ def _run(options: argparse.Namespace) -> dict[str, JsonValue]:
     _say(f"{len(cache)} good images of {len(splits)} categories encoded in {seconds:.0f} s")
     losses = _fit(detector, cache, options)
     report: dict[str, JsonValue] = {
+        "command": _command(options),
         "decoder": options.decoder,
         "encoder": options.encoder,
         "categories": {split.category: len(split.train) for split in splits},
@@ -115,7 +116,7 @@ def _fit(detector: Detector, cache: FeatureCache, options: argparse.Namespace) -
         "steps": trainer.number,
         "resumed_at": resumed_at,
         "seconds": round(trainer.seconds, 1),
-        "final_loss": float(np.mean(recent or [0])),
+        "final_loss": float(np.mean(recent)) if recent else None,
     }
 
 
@@ -134,7 +135,7 @@ def _save(
     golden = np.stack([item.pixels for item in model_inputs(samples, side=side, resize=options.resize)])
     config = CheckpointConfig(
         name=options.name or options.out.name,
-        detector=detector.config.to_dict(),
+        detector={},  # filled in on saving
         resize=options.resize,
         categories=tuple(split.category for split in splits),
         training=report,
@@ -160,6 +161,17 @@ def _save_state(trainer: Trainer, path: Path) -> None:
         temporary = path.with_suffix(".partial")
         torch.save(trainer.state_dict(), temporary)
         temporary.replace(path)
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The run to repeat, with folders by their names only: it is published in the model card."""
+    budget = f"--steps {options.steps}" if options.steps is not None else f"--minutes {options.minutes:g}"
+    roots = " ".join(root.resolve().name for root in options.data)
+    return (
+        f"python -m train.train_decoder --decoder {options.decoder} --encoder {options.encoder} --data {roots} "
+        f"{budget} --seed {options.seed} --batch-size {options.batch_size} "
+        f"--learning-rate {options.learning_rate:g} --resize {options.resize} --out {options.out.name}"
+    )
 
 
 def _state_path(out: Path) -> Path:

@@ -34,6 +34,8 @@ class Release(Border):
     `published`: the authors' `.pth`, which has to be imported once before it can be loaded."""
     decoder: str
     encoder: str
+    input_side: Annotated[int, Field(ge=64, le=1024)] = 256
+    """Side of the square model input in pixels."""
     categories: tuple[CategoryName, ...] = ()
     repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None

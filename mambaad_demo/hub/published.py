@@ -100,6 +100,7 @@ def import_release(
             name=release.name,
             decoder=release.decoder,
             encoder=release.encoder,
+            input_side=release.input_side,
             categories=release.categories,
             license=release.license,
             source=f"{release.repo}@{release.revision}",

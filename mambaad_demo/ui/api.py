@@ -19,11 +19,13 @@ from mambaad_demo.ui.uploads import uploaded_path
 from mambaad_demo.version import __version__
 
 INSPECT_DESCRIPTION = (
-    "Judge one picture of a part. Takes the file, the name of a checkpoint (empty: the default one) and a category "
-    "(empty: the nearest one). Returns the result as JSON, in pixels of the upright original, and two files: the "
-    "picture as JPEG and its heat map as PNG with transparency, both at most 1600 pixels wide and high."
+    "Judge one picture of a part. Takes the file, the name of a checkpoint (empty: the default one) and a "
+    "category (empty: the nearest one). Returns the result as JSON, in pixels of the upright original, and "
+    "two files of at most 1600 pixels a side: the picture as JPEG and its heat map as PNG with transparency."
 )
-HEALTH_DESCRIPTION = "Versions, checkpoints, and for the default one: device, kernel and the result of its self-test."
+HEALTH_DESCRIPTION = (
+    "Versions, checkpoints, and for the default one: device, kernel and the result of its self-test."
+)
 
 
 def build_api(inspector: Inspector) -> None:
@@ -53,7 +55,9 @@ def build_api(inspector: Inspector) -> None:
                 "heat.png": overlay.heat_png(prediction),
             }
             cache = pictures.GRADIO_CACHE
-            return prediction.to_json(), [save_bytes_to_cache(data, name, cache) for name, data in files.items()]
+            return prediction.to_json(), [
+                save_bytes_to_cache(data, name, cache) for name, data in files.items()
+            ]
 
     def health() -> dict[str, Any]:
         with shown_to_user():

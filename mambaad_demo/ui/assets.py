@@ -1,10 +1,17 @@
-"""The page's own HTML, CSS and JavaScript, kept as files beside the code and read as package data."""
+"""The page's own HTML, CSS, JavaScript and icon, kept as files beside the code and read as package data."""
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "assets"
+
+
+def path(name: str) -> Path:
+    """Where an asset lies."""
+    return FOLDER / name
 
 
 @cache
 def text(name: str) -> str:
     """Content of an asset, such as `viewer.js`."""
-    return files("mambaad_demo.ui").joinpath("assets", name).read_text(encoding="utf-8")
+    return path(name).read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """The Inspect page at work: a picture goes in, a judged picture comes out.
 
-Judging is `inspection.py`'s business, words and markup are `present.py`'s; the views of the picture are drawn in
-the browser by `assets/viewer.js`.
+Judging is `inspection.py`'s business, words and markup are `present.py`'s; the views of the picture are
+drawn in the browser by `assets/viewer.js`.
 """
 
 from dataclasses import replace
@@ -14,7 +14,7 @@ from gradio.processing_utils import save_bytes_to_cache
 
 from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.ui import present
-from mambaad_demo.ui.inspect_page import InspectPage, Opening, draw_inspect_page
+from mambaad_demo.ui.inspect_page import Opening, draw_inspect_page
 from mambaad_demo.ui.inspection import Inspector, Photo, Question
 from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
@@ -38,7 +38,9 @@ def opening(inspector: Inspector) -> Opening:
         return Opening(question=question, problem=str(error))
 
 
-def build_inspect_tab(inspector: Inspector, first: Opening, *, chips: gr.HTML, retention_minutes: int) -> None:
+def build_inspect_tab(
+    inspector: Inspector, first: Opening, *, chips: gr.HTML, retention_minutes: int
+) -> None:
     """Draw the Inspect page into the surrounding Blocks and wire it to `inspector`.
 
     Args:
@@ -69,7 +71,11 @@ def build_inspect_tab(inspector: Inspector, first: Opening, *, chips: gr.HTML, r
         }
 
     def inspect_photo(
-        upload: dict[str, Any] | None, checkpoint: str, category: str, shown: Question | None, files: list[str]
+        upload: dict[str, Any] | None,
+        checkpoint: str,
+        category: str,
+        shown: Question | None,
+        files: list[str],
     ) -> Updates:
         with shown_to_user():
             path = uploaded_path(upload)
@@ -105,7 +111,7 @@ def build_inspect_tab(inspector: Inspector, first: Opening, *, chips: gr.HTML, r
             for path in files:
                 Path(path).unlink(missing_ok=True)
             gr.Info("Your uploads and downloads are deleted from this server.")
-            emptied = {page.files: [], page.delivery: None}
+            emptied: Updates = {page.files: [], page.delivery: None}
             return emptied if first.question is None else {**emptied, **answer(first.question, None)}
 
     def draw_shelf() -> str:

@@ -78,5 +78,7 @@ class Inspector:
         if isinstance(source, SamplePart):
             return self.shelf.photo(source)
         if not source.path.is_file():
-            raise InputError(f"{source.title} is no longer here: uploads are deleted in time. Upload it again.")
+            raise InputError(
+                f"{source.title} is no longer here: uploads are deleted in time. Upload it again."
+            )
         return source.path

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.middleware import Middleware
 
-from mambaad_demo.ui.assets import text
+from mambaad_demo.ui.assets import path, text
 from mambaad_demo.ui.middleware import Gatekeeper
 from mambaad_demo.ui.theme import inspector_theme
 
@@ -51,6 +51,7 @@ def launch_options(*, host: str, port: int, max_upload_mb: int, on_space: bool) 
         "theme": inspector_theme(),
         "css": text("page.css"),
         "head": text("head.html"),
+        "favicon_path": str(path("favicon.png")),
         "app_kwargs": {"middleware": [gatekeeper]},
         "allowed_paths": [],
         "max_file_size": max_upload_mb * _MEGABYTE,

@@ -1,7 +1,7 @@
-"""Errors on their way to the screen: ours keep their text, a bug becomes one general sentence and a log entry.
+"""Errors on their way to the screen: ours keep their text, a bug becomes one sentence and a log entry.
 
-Without the general sentence a bug would pass unseen: with `show_error=False`, which keeps paths out of answers,
-Gradio shows nothing at all.
+Without the general sentence a bug would pass unseen: with `show_error=False`, which keeps paths out of
+answers, Gradio shows nothing at all.
 """
 
 import logging

@@ -36,8 +36,9 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 def content_security_policy(*, on_space: bool) -> str:
     """The policy of every response: this server only, nothing framed, and no page around it but the Hub's.
 
-    Gradio starts from inline scripts and compiles its templates with `Function`, so script needs both `unsafe-`
-    words; what protects against injected markup is escaping (`templates.py`). No other host is reachable.
+    Gradio starts from inline scripts and compiles its templates with `Function`, so script needs both
+    `unsafe-` words; what protects against injected markup is escaping (`templates.py`). No other host is
+    reachable.
     """
     directives = {
         "default-src": "'self'",
@@ -73,7 +74,7 @@ def security_headers(*, on_space: bool) -> dict[str, str]:
 
 
 def is_trusted_host(host: str, names: Iterable[str]) -> bool:
-    """Whether a Host header can be ours: an address literal, or one of `names` (`*.example.org` for a family).
+    """Whether a Host header can be ours: an address literal, or one of `names`, where `*.` is a family.
 
     An attacker who rebinds DNS needs a name of his own in the address bar, so literals are safe.
     """
@@ -84,7 +85,9 @@ def is_trusted_host(host: str, names: Iterable[str]) -> bool:
     try:
         ipaddress.ip_address(hostname)
     except ValueError:
-        return any(hostname == name or (name.startswith("*.") and hostname.endswith(name[1:])) for name in names)
+        return any(
+            hostname == name or (name.startswith("*.") and hostname.endswith(name[1:])) for name in names
+        )
     return True
 
 
@@ -103,8 +106,9 @@ def is_same_origin(origin: str, host: str) -> bool:
 class Gatekeeper:
     """Refuses foreign hosts, foreign pages, shut doors and oversized bodies; adds the security headers.
 
-    A browser sends Origin with every unsafe request and with every cross-site script request; programs such as
-    `gradio_client` send none. So a request without Origin passes, and one with a foreign Origin never does.
+    A browser sends Origin with every unsafe request and with every cross-site script request; programs such
+    as `gradio_client` send none. So a request without Origin passes, and one with a foreign Origin never
+    does.
     """
 
     def __init__(
@@ -121,14 +125,21 @@ class Gatekeeper:
                 await self.app(scope, receive, send)
             return
 
+        received = 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))  # a body without a declared length
+            return message if received <= self.max_body_bytes else {"type": "http.disconnect"}
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(self.headers)
             await send(message)
 
-        refusal = self._refusal(scope)
-        app = self.app if refusal is None else refusal
-        await app(scope, receive, send_with_headers)
+        app = self._refusal(scope) or self.app
+        await app(scope, receive_within_limit, send_with_headers)
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         headers = Headers(scope=scope)

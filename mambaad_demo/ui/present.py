@@ -138,7 +138,7 @@ def shelf_html(thumbnails: Mapping[SamplePart, bytes], *, chosen: int | None) ->
 
 
 def category_choices(inspection: Inspection | None) -> list[tuple[str, str]]:
-    """Entries of the product list, as (label, value); the first, with an empty value, asks for a suggestion."""
+    """Entries of the product list, as (label, value); the first, with an empty value, asks to suggest."""
     if inspection is None:
         return [(SUGGEST, "")]
     prediction = inspection.prediction
@@ -169,7 +169,7 @@ def download_name(title: str, ending: str) -> str:
 
 
 def scale_position(prediction: Prediction, value: float) -> float:
-    """Where a score lies on the fixed colour scale, in percent of its length; the reject limit is the middle."""
+    """Where a score lies on the fixed colour scale, in percent; the reject limit is the middle."""
     zero, one = prediction.color_range
     level = (value - zero) / (one - zero)
     return 100.0 * min(max(level / overlay.TOP_LEVEL, 0.0), 1.0)

@@ -1,4 +1,4 @@
-"""Colors, type and corners for Gradio's components: slate surfaces, one orange accent, the system's own fonts."""
+"""Colors, type and corners of Gradio's components: slate surfaces, one orange accent, the system's fonts."""
 
 import gradio as gr
 

@@ -1,8 +1,8 @@
-"""Files from visitors as paths, untouched: what Gradio hands over, checked once more before anything opens it.
+"""Files from visitors as untouched paths: what Gradio hands over, checked again before anything opens it.
 
-Events that take a file run with `preprocess=False`: Gradio's `Image` would open the file with Pillow, where a damaged
-one ends in an error without words, and its `File` leaves an empty file behind on each call. Decoding is the business
-of `data.uploads`.
+Events that take a file run with `preprocess=False`: Gradio's `Image` would open the file with Pillow, where
+a damaged one ends in an error without words, and its `File` leaves an empty file behind on each call.
+Decoding is the business of `data.uploads`.
 """
 
 import re
@@ -61,7 +61,9 @@ def _paths(value: Any) -> Iterator[str]:
 class LocalFilesBlocks(gr.Blocks):
     """Blocks whose events never fetch an address."""
 
-    async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+    async def process_api(
+        self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
         """Gradio's door to every handler, with addresses refused first."""
         with shown_to_user():
             refuse_addresses(inputs)

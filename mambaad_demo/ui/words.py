@@ -1,4 +1,4 @@
-"""Sentences about a prediction for people who do not know AUROC. No markup, no Gradio, no rules of judgement."""
+"""Sentences about a prediction for people who do not know AUROC; no markup, no rules of judgement."""
 
 from mambaad_demo.hub.schemas import CategoryCalibration
 from mambaad_demo.pipeline.prediction import UNKNOWN_CATEGORY, Prediction, Verdict
@@ -7,7 +7,7 @@ TITLES = {Verdict.ACCEPT: "Accept", Verdict.CHECK: "Check", Verdict.REJECT: "Rej
 DECODERS = {"mambaad": "MambaAD", "pyramid_mamba": "Pyramid-Mamba", "mambaad_v2": "MambaADv2"}
 
 SLIM, CLEAR = 0.1, 0.5
-"""Distances to a limit, in spreads of the good parts, below which it counts as slim and above which as clear."""
+"""Distances to a limit, in spreads of the good parts: nearer counts as slim, farther as clear."""
 
 
 def spoken(name: str) -> str:
@@ -28,7 +28,11 @@ def score_text(value: float) -> str:
 def rarity(prediction: Prediction, calibration: CategoryCalibration | None) -> tuple[str, str, str]:
     """A sentence in three parts, the middle one to be stressed."""
     if prediction.percentile is None or calibration is None:
-        return (f"No limits for {spoken(prediction.category)} yet:", "judge by eye", "until it is calibrated.")
+        return (
+            f"No limits for {spoken(prediction.category)} yet:",
+            "judge by eye",
+            "until it is calibrated.",
+        )
     parts = "part" if calibration.images == 1 else "parts"
     return ("Rarer than", f"{prediction.percentile:.3g} %", f"of {calibration.images} good {parts}.")
 
@@ -57,8 +61,8 @@ def certainty(prediction: Prediction, calibration: CategoryCalibration | None) -
         distance, line = (check - score) / spread, f"below the check limit of {score_text(check)}"
     else:
         return (
-            f"Undecided: score {score_text(score)} lies between the check limit of {score_text(check)} and the "
-            f"reject limit of {score_text(reject)}, so a person should look."
+            f"Undecided: score {score_text(score)} lies between the check limit of {score_text(check)} "
+            f"and the reject limit of {score_text(reject)}, so a person should look."
         )
     if distance < SLIM:
         return f"Slim: score {score_text(score)} is only just {line}. Look twice."
@@ -84,5 +88,5 @@ def _likeness(margin: float) -> str:
 
 def picture(prediction: Prediction, title: str) -> str:
     """What a screen reader says of the picture."""
-    found = regions(prediction)
-    return f"{title}, {prediction.width} by {prediction.height} pixels: {TITLES[prediction.verdict]}. {found}".strip()
+    size = f"{prediction.width} by {prediction.height} pixels"
+    return f"{title}, {size}: {TITLES[prediction.verdict]}. {regions(prediction)}".strip()

@@ -45,7 +45,12 @@ def checkpoints_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(0)
         detector = build_detector(
             DetectorConfig(
-                decoder_options={"dims": (16, 8, 4, 2), "depths": (2, 2, 2, 2), "directions": 2, "state_dim": 2},
+                decoder_options={
+                    "dims": (16, 8, 4, 2),
+                    "depths": (2, 2, 2, 2),
+                    "directions": 2,
+                    "state_dim": 2,
+                },
                 encoder="test_efficientnet",
                 encoder_weights="checkpoint",
                 fusion_blocks=1,
@@ -159,7 +164,9 @@ class Visit:
 
     def wait_for_title(self, title: str) -> None:
         self.page.wait_for_function(
-            "title => document.querySelector('#viewer .name').textContent === title", arg=title, timeout=60_000
+            "title => document.querySelector('#viewer .name').textContent === title",
+            arg=title,
+            timeout=60_000,
         )
 
 

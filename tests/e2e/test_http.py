@@ -24,8 +24,8 @@ def picture(tmp_path):
 
 
 @pytest.fixture
-def client(app_url):
-    client = Client(app_url, verbose=False, analytics_enabled=False)
+def client(app_url, tmp_path):
+    client = Client(app_url, verbose=False, analytics_enabled=False, download_files=tmp_path / "answers")
     yield client
     client.close()
 
@@ -43,8 +43,9 @@ def test_inspect_answers_gradio_client_with_the_contract_and_two_pictures(client
 
     assert result.keys() >= CONTRACT
     assert (result["file"], result["width"], result["height"]) == ("part.png", 90, 60)
-    sizes = [Image.open(path).size for path in pictures]
-    assert sizes == [(90, 60), (90, 60)]
+    for path in pictures:
+        with Image.open(path) as answer:
+            assert answer.size == (90, 60)
 
 
 def test_health_says_what_runs(client):
@@ -72,7 +73,9 @@ def test_a_file_outside_the_upload_folder_is_refused_without_a_word_about_it(app
     assert "passwd" not in answer
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:1/x.png", "https://example.org/x.png", " HTTP://e.org/x"])
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:1/x.png", "https://example.org/x.png", " HTTP://e.org/x"]
+)
 def test_an_address_is_never_fetched(app_url, address):
     answer = outcome(app_url, address)
 
@@ -93,7 +96,9 @@ def test_the_queue_cannot_be_passed_by(app_url):
 
 
 def test_a_bad_picture_is_refused_in_words_without_a_path(app_url, uploads_folder):
-    upload = httpx.post(f"{app_url}/gradio_api/upload", files={"files": ("zip.png", b"PK\x03\x04")}, timeout=30)
+    upload = httpx.post(
+        f"{app_url}/gradio_api/upload", files={"files": ("zip.png", b"PK\x03\x04")}, timeout=30
+    )
 
     answer = outcome(app_url, upload.json()[0])
 
@@ -112,9 +117,13 @@ def test_an_unknown_category_or_checkpoint_is_refused_in_words(client, picture):
 
 def test_another_page_cannot_use_the_server(app_url):
     for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}):
-        answer = httpx.post(f"{app_url}/gradio_api/upload", headers=headers, files={"files": b"x"}, timeout=30)
+        answer = httpx.post(
+            f"{app_url}/gradio_api/upload", headers=headers, files={"files": b"x"}, timeout=30
+        )
         assert answer.status_code == 403
-    own = httpx.post(f"{app_url}/gradio_api/upload", headers={"Origin": app_url}, files={"files": b"x"}, timeout=30)
+    own = httpx.post(
+        f"{app_url}/gradio_api/upload", headers={"Origin": app_url}, files={"files": b"x"}, timeout=30
+    )
     assert own.status_code == 200
 
 
@@ -138,6 +147,10 @@ def test_every_answer_carries_the_security_headers(app_url):
 
 
 def test_closed_doors_stay_closed(app_url):
-    for path in ("/monitoring", "/gradio_api/deep_link?session_hash=x", "/gradio_api/proxy=https://x.hf.space/a"):
+    for path in (
+        "/monitoring",
+        "/gradio_api/deep_link?session_hash=x",
+        "/gradio_api/proxy=https://x.hf.space/a",
+    ):
         assert httpx.get(f"{app_url}{path}", timeout=30).status_code == 404
     assert httpx.post(f"{app_url}/gradio_api/process_recording", timeout=30).status_code == 404

@@ -28,7 +28,9 @@ COLORS = """() => {
 def photo(tmp_path):
     """A photo of a defective part, as a camera would save it."""
     path = tmp_path / "my part.jpg"
-    Image.fromarray(render_part("gear", seed=4711, defect="broken_tooth", side=384).image).save(path, quality=92)
+    Image.fromarray(render_part("gear", seed=4711, defect="broken_tooth", side=384).image).save(
+        path, quality=92
+    )
     return path
 
 
@@ -74,7 +76,6 @@ def test_an_uploaded_photo_gets_verdict_overlay_and_regions(visit, photo):
 
 def test_views_opacity_and_zoom_need_no_server(visit):
     page = visit.page
-    page.wait_for_load_state("networkidle")
     visit.requests.clear()
 
     pictures = [shot(visit)]
@@ -112,7 +113,9 @@ def test_choosing_the_product_judges_the_picture_again(visit):
     before = visit.page.locator(".verdict dl").inner_text()
     visit.page.get_by_role("combobox", name="Product").click()
     visit.page.get_by_role("option").last.click()
-    visit.page.wait_for_function("() => document.querySelector('.verdict dl').innerText.includes('chosen by you')")
+    visit.page.wait_for_function(
+        "() => document.querySelector('.verdict dl').innerText.includes('chosen by you')"
+    )
 
     assert "suggested" in before
     assert visit.title == SHELF[0].title
@@ -155,7 +158,9 @@ def test_too_large_a_file_is_refused_in_words(visit, tmp_path):
     visit.page.get_by_text("maximum allowed size").wait_for()
 
 
-@pytest.mark.parametrize("stem", ["<img src=x onerror=alert(1)>", "${alert(1)}", "{{alert(1)}}", "`+alert(1)+`"])
+@pytest.mark.parametrize(
+    "stem", ["<img src=x onerror=alert(1)>", "${alert(1)}", "{{alert(1)}}", "`+alert(1)+`"]
+)
 def test_a_file_name_is_only_ever_text(visit, photo, stem):
     path = photo.with_name(f"{stem}.jpg")
     path.write_bytes(photo.read_bytes())
@@ -242,8 +247,24 @@ def test_every_control_is_reached_by_keyboard_with_visible_focus(visit):
             unmarked.append(name)
     everything = " | ".join(reached)
 
-    wanted = ["Switch between light and dark", "Inspect", "Drop", "camera", "clipboard", "Product", "Checkpoint"]
-    wanted += [SHELF[0].title, SHELF[-1].title, "Zoom to fit", "Overlay", "Opacity", "JSON", "Delete my files now"]
+    wanted = [
+        "Switch between light and dark",
+        "Inspect",
+        "Drop",
+        "camera",
+        "clipboard",
+        "Product",
+        "Checkpoint",
+    ]
+    wanted += [
+        SHELF[0].title,
+        SHELF[-1].title,
+        "Zoom to fit",
+        "Overlay",
+        "Opacity",
+        "JSON",
+        "Delete my files now",
+    ]
     assert [name for name in wanted if name.lower() not in everything.lower()] == [], everything
     assert unmarked == []
 

@@ -67,7 +67,12 @@ class _Answer(BaseHTTPRequestHandler):
         names = sorted(path.name for path in self.server.folder.iterdir())
         if "/tree/" in self.path:
             entries: list[dict[str, Any]] = [
-                {"type": "file", "path": name, "size": (self.server.folder / name).stat().st_size, "oid": name}
+                {
+                    "type": "file",
+                    "path": name,
+                    "size": (self.server.folder / name).stat().st_size,
+                    "oid": name,
+                }
                 for name in names
             ]
             return json.dumps(entries).encode()

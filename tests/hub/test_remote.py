@@ -61,7 +61,9 @@ def test_a_repository_nobody_allowed_is_never_asked_for(tmp_path):
 
 def test_an_allowed_repository_at_a_commit_is_fetched_and_loaded(tmp_path, tiny_checkpoint, little_hub):
     little_hub.folder = tiny_checkpoint
-    download = partial(snapshot_download, endpoint=little_hub.endpoint, cache_dir=tmp_path / "cache", token=False)
+    download = partial(
+        snapshot_download, endpoint=little_hub.endpoint, cache_dir=tmp_path / "cache", token=False
+    )
 
     def load(fetch):
         return load_checkpoint(

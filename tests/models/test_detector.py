@@ -178,13 +178,6 @@ def test_standardised_targets_have_the_stored_statistics_taken_out_and_travel_wi
         assert torch.equal(target, again)
 
 
-def test_a_channel_that_never_changes_does_not_divide_by_zero() -> None:
-    detector = small_detector(standardize=True)
-    means = [torch.zeros(width) for width in WIDTHS]
-    detector.set_feature_statistics(means, [torch.zeros(width) for width in WIDTHS])
-    assert all(target.isfinite().all() for target in detector.encode(random_tensor(1, 3, 128, 128)))
-
-
 def test_where_widths_agree_there_is_nothing_between_decoder_and_target() -> None:
     agreeing = build_detector(DetectorConfig(encoder="resnet34.bt_in1k", encoder_weights="random"))
     assert not any(name.startswith("heads") for name in agreeing.state_dict())
@@ -229,11 +222,8 @@ def test_the_kernel_is_chosen_by_name_and_changes_the_result_by_rounding_only() 
     torch.testing.assert_close(maps["torch"], maps["numba"], rtol=0, atol=1e-5)
 
 
-def test_a_kernel_that_is_unknown_or_cannot_run_here_is_refused() -> None:
+def test_a_kernel_that_cannot_run_here_is_refused_and_not_replaced() -> None:
     detector = small_detector()
-    with pytest.raises(ValueError, match="warp"):
-        detector.kernel = "warp"
-        detector.resolved_kernel("cpu")
     detector.kernel = "triton"
     with pytest.raises(KernelUnavailableError, match="triton"):
         detector.anomaly_maps(random_tensor(1, 3, 128, 128))
@@ -258,7 +248,7 @@ def test_a_side_whose_maps_hilbert_cannot_walk_is_refused_and_sweep_takes_it() -
 def test_a_config_survives_json() -> None:
     config = small_config(noise_std=0.05, standardize=True, options={"path": "scan"})
     again = DetectorConfig.from_dict(json.loads(json.dumps(config.to_dict())))
-    assert again.to_dict() == config.to_dict()
+    assert json.dumps(again.to_dict()) == json.dumps(config.to_dict())
     assert set(config.to_dict()) == {field.name for field in fields(DetectorConfig)}
     build_detector(again)
 

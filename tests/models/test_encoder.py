@@ -1,4 +1,4 @@
-"""The frozen encoder: packaged weights in the right network, right normalisation, nothing moves or runs in vain."""
+"""The frozen encoder: packaged weights in the right network, normalised input, nothing moves."""
 
 import pytest
 import timm
@@ -136,7 +136,7 @@ def test_the_encoder_stays_in_eval_mode_frozen_and_unmoved_when_the_rest_trains(
 def test_a_sample_has_the_same_features_alone_and_in_a_batch(packaged: Encoder) -> None:
     images = random_tensor(3, 3, 64, 64)
     for together, alone in zip(packaged(images), packaged(images[1:2]), strict=True):
-        torch.testing.assert_close(together[1:2], alone, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(together[1:2], alone, rtol=1e-4, atol=1e-4)  # other summation orders
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet34.bt_in1k"])

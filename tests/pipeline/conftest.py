@@ -38,7 +38,9 @@ class GrayDetector(nn.Module):
         return "torch"
 
 
-def gray_images(count: int, *, tint: tuple[float, float, float] = (0.0, 0.0, 0.0), seed: int = 0) -> list[np.ndarray]:
+def gray_images(
+    count: int, *, tint: tuple[float, float, float] = (0.0, 0.0, 0.0), seed: int = 0
+) -> list[np.ndarray]:
     """Good parts: (80, 96, 3) float32, mid gray with a little noise and another brightness each."""
     generator = np.random.default_rng(seed)
     base = np.float32(0.5) + np.float32(tint)
@@ -102,5 +104,3 @@ def bad_part(good_part: np.ndarray) -> np.ndarray:
     part = good_part.copy()
     part[10:30, 60:80] = 255
     return part
-
-

@@ -101,9 +101,7 @@ def test_the_overlay_changes_the_defect_and_not_the_rest(bad):
 
 
 def test_outlines_are_drawn_around_the_regions(bad):
-    plain, outlined = (
-        np.asarray(opened(overlay_png(bad, outlines=outlines))) for outlines in (False, True)
-    )
+    plain, outlined = (np.asarray(opened(overlay_png(bad, outlines=outlines))) for outlines in (False, True))
     rows, columns = np.nonzero((plain != outlined).any(axis=2))
 
     assert (columns.min(), columns.max()) == pytest.approx((60, 80), abs=3)

@@ -23,7 +23,7 @@ MapOf = Callable[[np.ndarray], np.ndarray]
 
 def bright_spots(pixels: np.ndarray) -> np.ndarray:
     """(H, W, 3) float in [0, 1] → (H, W) map: how much brighter than usual each place is."""
-    gray = pixels.mean(axis=2)
+    gray = pixels.max(axis=2)
     return gaussian_filter(np.clip(gray - np.median(gray), 0, None), 1.0).astype(np.float32) * 1.5
 
 

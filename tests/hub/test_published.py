@@ -1,0 +1,195 @@
+"""Published weights: read without running code, translated, checked, saved as a checkpoint that predicts."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mambaad_demo import Predictor
+from mambaad_demo.errors import CheckpointCorruptError, CheckpointMismatchError
+from mambaad_demo.hub.manifest import Release, ReleaseFile
+from mambaad_demo.hub.published import (
+    PublishedOptions,
+    decoder_options,
+    import_published,
+    import_release,
+    read_published,
+)
+from mambaad_demo.hub.weights import file_sha256
+from mambaad_demo.models.state_dicts import from_published
+from mambaad_demo.pipeline.prediction import Verdict
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+KEYS = Path(__file__).resolve().parents[1] / "golden" / "official_mambaad_state_dict.json"
+
+
+def random_state(keys: dict[str, tuple[list[int], str]]) -> dict[str, torch.Tensor]:
+    """Small random numbers of the given shapes; variances positive, counts and tables whole."""
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for name, (shape, dtype) in keys.items():
+        if dtype == "int64":
+            state[name] = torch.zeros(shape, dtype=torch.int64)
+        elif name.endswith("running_var"):
+            state[name] = torch.ones(shape)
+        else:
+            state[name] = torch.randn(shape, generator=generator) * 0.02
+    return state
+
+
+@pytest.fixture(scope="module")
+def official() -> dict[str, torch.Tensor]:
+    """Random numbers under every key of a released full-size checkpoint."""
+    return random_state(json.loads(KEYS.read_text())["keys"])
+
+
+@pytest.fixture(scope="module")
+def weights(official, tmp_path_factory) -> Path:
+    """The full-size state in a file, wrapped and prefixed as some releases are."""
+    path = tmp_path_factory.mktemp("published") / "weights.pth"
+    torch.save({"net": {f"module.{name}": value for name, value in official.items()}}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def asked() -> dict[str, str]:
+    """What the import asked the Hub for."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def imported(weights, asked) -> Path:
+    """That file, imported as a release of the manifest."""
+
+    def download(**arguments: str) -> str:
+        asked.update(arguments)
+        return str(weights)
+
+    folder = weights.parent / "mambaad_parts"
+    result = import_release(release(), folder, download=download, commits=lambda repo: [REVISION])
+    asked["sha256"] = str(result.files[0].sha256)
+    return folder
+
+
+def test_a_full_size_published_file_becomes_a_checkpoint_that_predicts(imported):
+    predictor = Predictor.from_checkpoint(imported, device="cpu", kernel="torch")
+
+    prediction = predictor.predict(np.full((90, 120, 3), 130, np.uint8), category="cable")
+
+    assert predictor.checkpoint.config.resize == "square"
+    assert prediction.anomaly_map.shape == (90, 120)
+    assert np.isfinite(prediction.anomaly_map).all()
+    assert (prediction.verdict, prediction.category, prediction.percentile) == (Verdict.CHECK, "cable", None)
+    assert predictor.predict(np.full((90, 120, 3), 130, np.uint8)).category == "unknown"
+
+
+def test_the_network_is_read_off_the_shapes(official):
+    options = decoder_options(from_published("mambaad", official, part="detector"))
+
+    assert options == {
+        "dims": (512, 256, 128, 64),
+        "depths": (3, 4, 6, 3),
+        "directions": 8,
+        "state_dim": 16,
+    }
+
+
+def test_the_card_says_where_the_weights_come_from(imported):
+    card = (imported / "README.md").read_text()
+
+    assert "imported_from" in card
+    assert "None yet" in card
+
+
+def save(tmp_path, content) -> Path:
+    path = tmp_path / "weights.pth"
+    torch.save(content, path)
+    return path
+
+
+class Bomb:
+    def __reduce__(self):
+        return Path.touch, (Path("exploded"),)
+
+
+def test_a_file_that_wants_to_run_code_is_refused_and_does_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(CheckpointCorruptError, match="refused"):
+        read_published(save(tmp_path, {"net": Bomb()}))
+
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a pickle", pickle.dumps([1, 2], protocol=2), b"PK\x03\x04 broken"],
+    ids=["empty", "text", "list", "zip"],
+)
+def test_a_file_that_is_no_state_dict_is_refused(tmp_path, content):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+
+    with pytest.raises(CheckpointCorruptError, match=r"weights\.pth"):
+        read_published(path)
+
+
+@pytest.mark.parametrize("content", [{}, {"epoch": 3}, [torch.zeros(1)], {"net": {"a": "text"}}])
+def test_a_pickle_without_weights_is_refused(tmp_path, content):
+    with pytest.raises(CheckpointCorruptError, match="no state dict"):
+        read_published(save(tmp_path, content))
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    with pytest.raises(CheckpointMismatchError, match="no published mambaad"):
+        import_published(
+            save(tmp_path, {"layer1.weight": torch.zeros(3)}), tmp_path / "out", PublishedOptions(name="out")
+        )
+
+
+def test_another_encoder_than_the_published_one_is_refused_and_nothing_is_written(tmp_path, weights):
+    options = PublishedOptions(name="out", encoder="resnet18")
+
+    with pytest.raises(CheckpointMismatchError, match="resnet18") as caught:
+        import_published(weights, tmp_path / "out", options)
+
+    assert "encoder.backbone.layer1.2.conv1.weight" in caught.value.unexpected
+    assert not (tmp_path / "out").exists()
+
+
+def release(**changes) -> Release:
+    values = {
+        "name": "mambaad_parts",
+        "kind": "published",
+        "decoder": "mambaad",
+        "encoder": "resnet34.bt_in1k",
+        "input_side": 64,  # widths and keys are those of 256, the maps cost a sixteenth
+        "repo": "owner/parts",
+        "revision_prefix": "0123456",
+        "files": (ReleaseFile(path="weights.pth"),),
+        "categories": ("bottle", "cable"),
+        "license": "apache-2.0",
+    }
+    return Release.model_validate(values | changes)
+
+
+def test_importing_a_release_tells_what_to_pin(imported, asked, weights):
+    assert asked == {
+        "repo_id": "owner/parts",
+        "revision": REVISION,
+        "filename": "weights.pth",
+        "sha256": file_sha256(weights),
+    }
+    training = json.loads((imported / "config.json").read_text())["training"]
+    assert training["imported_from"] == f"owner/parts@{REVISION}"
+
+
+def test_a_release_that_is_not_the_pinned_file_is_refused(tmp_path):
+    path = save(tmp_path, {"a": torch.zeros(1)})
+    pinned = release(revision=REVISION, files=({"path": "weights.pth", "sha256": "0" * 64},))
+
+    with pytest.raises(CheckpointCorruptError, match="manifest expects 000000000000"):
+        import_release(pinned, tmp_path / "out", download=lambda **_: path)

@@ -1,0 +1,195 @@
+"""The command line: what it prints, what it writes, how it exits."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from mambaad_demo.__main__ import app
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def photos(tmp_path, make_image):
+    """A folder with two readable pictures, one in a sub-folder, and one that only looks like one."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    Image.fromarray(make_image(seed=1)).save(folder / "a.png")
+    Image.fromarray(make_image(seed=2, width=70, defect=(10, 20, 30))).save(folder / "more" / "a.jpg")
+    (folder / "fake.png").write_bytes(b"PK\x03\x04 a zip, really")
+    (folder / "notes.txt").write_text("not looked at")
+    return folder
+
+
+@pytest.fixture
+def call(tiny_checkpoint, tmp_path, monkeypatch):
+    """Call the program with the tiny checkpoint as the only one; the folders it sees are the test's own."""
+    monkeypatch.setenv("MAMBAAD_CHECKPOINTS", str(tiny_checkpoint.parent))
+    monkeypatch.setenv("MAMBAAD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MAMBAAD_KERNEL", "torch")
+    monkeypatch.setenv("MAMBAAD_DEVICE", "cpu")
+    return lambda *arguments: runner.invoke(app, [str(argument) for argument in arguments])
+
+
+def test_inspect_prints_one_json_array_and_nothing_else(call, photos):
+    result = call("inspect", photos, "--checkpoint", "tiny", "--json")
+
+    items = json.loads(result.stdout)
+    assert result.exit_code == 3
+    assert [item["file"] for item in items] == [
+        str(photos / "a.png"),
+        str(photos / "fake.png"),
+        str(photos / "more" / "a.jpg"),
+    ]
+    assert [("error" in item) for item in items] == [False, True, False]
+    assert items[0]["category_source"] == "suggested"
+    assert (items[2]["width"], items[2]["height"]) == (70, 80)
+
+
+def test_inspect_exits_with_zero_when_all_was_read(call, photos):
+    result = call(
+        "inspect", photos / "a.png", photos / "more", "--checkpoint", "tiny", "--category", "plate", "--json"
+    )
+
+    items = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert [item["category"] for item in items] == ["plate", "plate"]
+    assert items[0]["category_source"] == "given"
+
+
+def test_inspect_for_people_prints_a_line_each_and_complains_on_the_other_channel(call, photos):
+    result = call("inspect", photos, "--checkpoint", "tiny")
+
+    assert len(result.stdout.splitlines()) == 2
+    assert "fake.png" in result.stderr
+    assert "of good parts" in result.stdout
+
+
+def test_inspect_files_results_under_the_names_of_the_pictures(call, photos, tmp_path):
+    call("inspect", photos, photos / "a.png", "--checkpoint", "tiny", "--out", tmp_path / "out")
+
+    written = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")}
+    assert written == {
+        f"{name}.{ending}"
+        for name in ("a", "a-2", "more/a")
+        for ending in ("overlay.png", "map.npy", "mask.png", "json")
+    }
+    assert np.load(tmp_path / "out" / "more" / "a.map.npy").shape == (80, 70)
+    with Image.open(tmp_path / "out" / "more" / "a.mask.png") as mask:
+        assert mask.size == (70, 80)
+    assert json.loads((tmp_path / "out" / "a.json").read_text())["file"] == "a.png"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("nowhere.png",),
+        ("a.png", "--category", "bottle"),
+        ("a.png", "--checkpoint", "unheard-of"),
+        ("a.png", "--device", "tpu"),
+        ("a.png", "--surprise"),
+        ("empty",),
+    ],
+    ids=["nothing", "no file", "category", "checkpoint", "device", "option", "empty folder"],
+)
+def test_wrong_usage_exits_with_two_and_prints_no_json(call, photos, monkeypatch, arguments):
+    monkeypatch.chdir(photos)
+    (photos / "empty").mkdir()
+
+    result = call("inspect", "--json", "--checkpoint", "tiny", *arguments)
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr
+
+
+def test_inspect_with_a_damaged_checkpoint_fails_without_a_traceback(call, photos, tiny_checkpoint):
+    (tiny_checkpoint / "model.safetensors").write_bytes(b"")
+
+    result = call("inspect", photos, "--checkpoint", "tiny")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: model.safetensors of 'tiny'")
+
+
+def test_a_broken_setting_is_wrong_usage(call, photos, monkeypatch):
+    monkeypatch.setenv("MAMBAAD_KERNEL", "fortran")
+
+    result = call("inspect", photos, "--checkpoint", "tiny")
+
+    assert result.exit_code == 2
+    assert "MAMBAAD_KERNEL" in result.stderr
+
+
+def test_doctor_reports_a_healthy_installation(call):
+    result = call("doctor", "--json")
+
+    health = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert health["healthy"] is True
+    assert (health["device"], health["kernel"]) == ("cpu", "torch")
+    assert health["packages"]["torch"]
+    (checkpoint,) = health["checkpoints"]
+    assert checkpoint["passed"] is True
+    assert checkpoint["calibrated"] == ["plate", "tile"]
+    assert "self-test passed" in call("doctor").stdout
+
+
+def test_doctor_names_what_is_wrong(call, tiny_checkpoint):
+    (tiny_checkpoint / "calibration.json").unlink()
+
+    result = call("doctor")
+
+    assert result.exit_code == 1
+    assert "checkpoint tiny: FAILED" in result.stdout
+    assert "calibration.json" in result.stdout
+
+
+def test_doctor_without_checkpoints_is_not_healthy(call, monkeypatch, tmp_path):
+    monkeypatch.setenv("MAMBAAD_CHECKPOINTS", str(tmp_path / "none"))
+
+    result = call("doctor")
+
+    assert result.exit_code == 1
+    assert "There are no checkpoints." in result.stdout
+
+
+def test_checkpoints_list_shows_what_is_here_and_what_could_be(call, tiny_checkpoint):
+    (tiny_checkpoint.parent / "manifest.toml").write_text(
+        'schema_version = 1\n[[release]]\nname = "parts"\nkind = "published"\ndecoder = "mambaad"\n'
+        'encoder = "resnet34"\nrepo = "owner/parts"\nrevision_prefix = "0123456"\n'
+        'files = [{ path = "parts.pth" }]\nlicense = "apache-2.0"\nstatus = "Not pinned."\n'
+    )
+
+    rows = json.loads(call("checkpoints", "list", "--json").stdout)
+
+    assert [(row["name"], row["present"], row["kind"]) for row in rows] == [
+        ("tiny", True, "folder"),
+        ("parts", False, "published"),
+    ]
+    assert "not here; published, owner/parts. Not pinned." in call("checkpoints", "list").stdout
+
+
+@pytest.mark.parametrize(("names", "code"), [((), 0), (("tiny",), 0), (("tiny", "absent"), 1)])
+def test_checkpoints_verify_exits_with_one_when_one_fails(call, names, code):
+    result = call("checkpoints", "verify", *names, "--json")
+
+    assert result.exit_code == code
+    assert [item["passed"] for item in json.loads(result.stdout)] == [
+        name != "absent" for name in names or ("tiny",)
+    ]
+
+
+def test_checkpoints_import_refuses_what_it_cannot_read(call, tmp_path):
+    (tmp_path / "weights.pth").write_bytes(b"nothing")
+
+    broken = call("checkpoints", "import", tmp_path / "weights.pth")
+    unknown = call("checkpoints", "import", "no-such-release")
+
+    assert (broken.exit_code, unknown.exit_code) == (1, 2)
+    assert "weights.pth" in broken.stderr
+    assert "no-such-release" in unknown.stderr

@@ -1,0 +1,210 @@
+"""The Inspect page built in an empty Blocks, and its handlers called as functions."""
+
+import io
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from mambaad_demo.errors import CheckpointCorruptError
+from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
+from mambaad_demo.ui.inspection import Inspector, Photo, Question
+from mambaad_demo.ui.layout import build_app
+from mambaad_demo.ui.samples import SamplePart, SampleShelf
+from tests.ui.fakes import CATEGORIES, FakeCatalog, FakePredictor
+
+GOOD, DEFECTIVE = SamplePart("bottle_cap", None, 1), SamplePart("bottle_cap", "crack", 1)
+
+
+class DrawnShelf(SampleShelf):
+    """A shelf whose pictures are plain, so that tests need not render parts."""
+
+    def _file(self, part, side):
+        pixels = np.full((side, side, 3), 110, np.uint8)
+        if part.defect:
+            pixels[10:40, 10:40] = 250
+        return png(pixels)
+
+
+def png(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class Page:
+    """The tab in a Blocks of its own."""
+
+    def __init__(self, *predictors):
+        self.predictors = predictors
+        self.inspector = Inspector(FakeCatalog(*predictors), DrawnShelf([DEFECTIVE, GOOD]))
+        self.first = opening(self.inspector)
+        with gr.Blocks(analytics_enabled=False) as self.blocks:
+            chips = gr.HTML("", elem_id="chips")
+            build_inspect_tab(self.inspector, self.first, chips=chips, retention_minutes=60)
+
+    def call(self, name, *arguments):
+        """What a handler changes: component id or label → new value."""
+        (handler,) = [fn.fn for fn in self.blocks.fns.values() if fn.name == name][:1]
+        changes = handler(*arguments)
+        return {self._name(component): value for component, value in changes.items()}
+
+    def shows(self, name):
+        (component,) = [block for block in self.blocks.blocks.values() if self._name(block) == name]
+        return component.value
+
+    @staticmethod
+    def _name(block):
+        if isinstance(block, gr.State):
+            return "files" if block.value == [] else "shown"
+        return getattr(block, "elem_id", None) or getattr(block, "label", None)
+
+
+@pytest.fixture
+def page():
+    return Page(FakePredictor(), FakePredictor(name="other", categories=("gear",)))
+
+
+@pytest.fixture
+def upload(tmp_path, monkeypatch):
+    """A function that puts a file where Gradio puts uploads and returns its description."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+
+    def put(name, content):
+        path = tmp_path / name
+        path.write_bytes(content)
+        return {"path": str(path), "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+
+    return put
+
+
+def photo(*, defect=True):
+    pixels = np.full((60, 80, 3), 100, np.uint8)
+    if defect:
+        pixels[20:40, 20:40] = 255
+    return png(pixels)
+
+
+def test_the_page_opens_with_an_inspected_sample_part(page):
+    assert page.first.question == Question(source=DEFECTIVE, checkpoint="mambaad")
+    assert page.shows("viewer")["title"] == "bottle cap, crack"
+    assert "Reject" in page.shows("verdict")
+
+
+def test_a_photo_is_inspected_and_the_box_is_free_again(page, upload):
+    changes = page.call("inspect_photo", upload("mine.png", photo()), "mambaad", "", None, [])
+
+    assert changes["viewer"]["title"] == "mine.png"
+    assert "verdict-reject" in changes["verdict"]
+    assert changes["photo"] is None
+    assert changes["files"] == [str(changes["shown"].source.path)]
+    assert changes["notice"].strip() == ""
+
+
+def test_a_good_photo_is_accepted(page, upload):
+    changes = page.call("inspect_photo", upload("good.png", photo(defect=False)), "mambaad", "", None, [])
+
+    assert "verdict-accept" in changes["verdict"]
+    assert changes["viewer"]["regions"] == []
+
+
+def test_a_bad_file_leaves_the_page_as_it_is_and_says_why(page, upload):
+    shown = page.first.question
+    changes = page.call("inspect_photo", upload("no.png", b"PK"), "mambaad", "", shown, [])
+
+    assert changes.keys() == {"photo", "files", "notice"}
+    assert "no.png" in changes["notice"]
+    assert "still shows bottle cap, crack" in changes["notice"]
+
+
+def test_emptying_the_box_changes_nothing(page):
+    assert page.call("inspect_photo", None, "mambaad", "", page.first.question, ["a"]) == {"files": ["a"]}
+
+
+def test_a_path_that_was_never_uploaded_is_refused(page):
+    with pytest.raises(gr.Error, match="no uploaded file"):
+        page.call("inspect_photo", {"path": "/etc/passwd"}, "mambaad", "", None, [])
+
+
+def test_a_sample_part_is_inspected_with_a_suggested_product(page):
+    event = gr.EventData(None, {"index": 1})
+    changes = page.call("inspect_sample", "mambaad", page.first.question, event)
+
+    assert changes["viewer"]["title"] == "bottle cap, good part"
+    assert changes["viewer"]["sample"] == 1
+    assert changes["Product"]["value"] == ""
+
+
+def test_a_sample_that_does_not_exist_is_refused(page):
+    with pytest.raises(gr.Error, match="no such sample part"):
+        page.call("inspect_sample", "mambaad", None, gr.EventData(None, {"index": 99}))
+
+
+def test_choosing_the_product_judges_the_same_picture_again(page):
+    changes = page.call("inspect_again", "mambaad", CATEGORIES[1], page.first.question)
+
+    assert changes["viewer"]["title"] == "bottle cap, crack"
+    assert "circuit board" in changes["verdict"]
+    assert page.predictors[0].asked[-1] == CATEGORIES[1]
+
+
+def test_another_checkpoint_that_does_not_know_the_product_suggests_one(page):
+    changes = page.call("inspect_again", "other", CATEGORIES[1], page.first.question)
+
+    assert changes["shown"] == Question(source=DEFECTIVE, checkpoint="other", category=None)
+    assert changes["Product"]["choices"] == [("gear (suggested)", ""), ("gear", "gear")]
+
+
+def test_an_unknown_checkpoint_is_refused_in_words(page):
+    with pytest.raises(gr.Error, match="no checkpoint"):
+        page.call("inspect_again", "../secret", "", page.first.question)
+
+
+def test_a_picture_that_was_deleted_in_time_is_missed_in_words(page, tmp_path):
+    gone = Question(source=Photo(tmp_path / "gone.png"), checkpoint="mambaad")
+    changes = page.call("inspect_again", "mambaad", "", gone)
+
+    assert "no longer here" in changes["notice"]
+
+
+def test_visitors_can_delete_their_files(page, upload):
+    kept, path = upload("other.png", photo())["path"], upload("mine.png", photo())["path"]
+    changes = page.call("delete_files", [path])
+
+    assert not gr.utils.abspath(path).exists()
+    assert gr.utils.abspath(kept).exists()
+    assert changes["files"] == []
+    assert changes["viewer"]["title"] == "bottle cap, crack"
+
+
+def test_without_a_checkpoint_the_page_opens_empty_and_says_so():
+    page = Page()
+
+    assert page.shows("viewer") is None
+    assert "no checkpoint" in page.shows("notice")
+
+
+def test_a_checkpoint_that_cannot_be_loaded_does_not_stop_the_page(monkeypatch):
+    def refuse(self, name):
+        raise CheckpointCorruptError(f"{name} failed its self-test.")
+
+    monkeypatch.setattr(FakeCatalog, "predictor", refuse)
+    page = Page(FakePredictor())
+
+    assert "failed its self-test" in page.shows("notice")
+
+
+def test_a_bug_becomes_a_general_sentence(page, monkeypatch):
+    def break_down(question):
+        raise ZeroDivisionError("/srv/secret")
+
+    monkeypatch.setattr(page.inspector, "inspect", break_down)
+    with pytest.raises(gr.Error, match="went wrong on our side"):
+        page.call("inspect_again", "mambaad", "", page.first.question)
+
+
+def test_the_whole_app_builds():
+    app = build_app(FakeCatalog(FakePredictor()), retention_minutes=60)
+
+    assert app.title == "MambaAD Inspector"

@@ -1,0 +1,100 @@
+"""Every launch option this app depends on; a changed default of Gradio must not change it behind our back."""
+
+import inspect
+
+import gradio as gr
+import pytest
+
+from mambaad_demo.ui.launch import MODEL_LANE, QUEUE_OPTIONS, delete_cache, launch_options, trusted_hosts
+from mambaad_demo.ui.layout import build_app
+from mambaad_demo.ui.middleware import Gatekeeper
+from tests.ui.fakes import FakeCatalog, FakePredictor
+
+
+@pytest.fixture
+def options():
+    return launch_options(host="127.0.0.1", port=7860, max_upload_mb=64, on_space=False)
+
+
+@pytest.fixture(scope="module")
+def app():
+    return build_app(FakeCatalog(FakePredictor()), retention_minutes=60)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("server_name", "127.0.0.1"),
+        ("server_port", 7860),
+        ("share", False),
+        ("run_history", False),
+        ("enable_monitoring", False),
+        ("show_error", False),
+        ("ssr_mode", False),
+        ("strict_cors", True),
+        ("allowed_paths", []),
+        ("footer_links", []),
+        ("pwa", False),
+        ("max_file_size", 64 * 2**20),
+        ("state_session_capacity", 200),
+    ],
+)
+def test_launch_option(options, name, value):
+    assert options[name] == value
+
+
+def test_gradio_knows_every_option(options):
+    known = inspect.signature(gr.Blocks.launch).parameters
+    assert options.keys() <= known.keys()
+    assert QUEUE_OPTIONS.keys() <= inspect.signature(gr.Blocks.queue).parameters.keys()
+
+
+def test_the_gatekeeper_stands_before_gradio(options):
+    (middleware,) = options["app_kwargs"]["middleware"]
+
+    assert middleware.cls is Gatekeeper
+    assert middleware.kwargs["max_body_bytes"] >= 64 * 2**20
+    assert middleware.kwargs["on_space"] is False
+
+
+def test_the_queue_is_bounded_and_cannot_be_passed_by():
+    assert QUEUE_OPTIONS == {"max_size": 40, "api_open": False}
+    assert MODEL_LANE == {"concurrency_id": "model", "concurrency_limit": 1}
+
+
+def test_the_theme_fetches_no_fonts(options):
+    fonts = [*options["theme"]._font, *options["theme"]._font_mono]
+
+    assert [font for font in fonts if isinstance(font, gr.themes.GoogleFont | gr.themes.LocalFont)] == []
+    assert "http" not in options["css"] + options["head"]
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(60, (600, 3600)), (5, (300, 300)), (1440, (600, 86400))])
+def test_uploads_are_deleted_after_the_retention_time(minutes, expected):
+    assert delete_cache(minutes) == expected
+
+
+def test_only_a_space_answers_to_the_names_of_the_hub():
+    assert "*.hf.space" in trusted_hosts(on_space=True)
+    assert "*.hf.space" not in trusted_hosts(on_space=False)
+
+
+def test_the_app_is_private_and_cleans_up(app):
+    assert app.analytics_enabled is False
+    assert app.delete_cache == (600, 3600)
+    assert app._queue.max_size == 40
+    assert app.api_open is False
+
+
+def test_only_two_events_are_public(app):
+    public = [fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"]
+
+    assert sorted(public) == ["health", "inspect"]
+
+
+def test_all_that_runs_the_detector_shares_one_lane(app):
+    names = ("inspect", "prepare_download", "delete_files")
+    running = [fn for fn in app.fns.values() if (fn.name or "").startswith(names)]
+
+    assert len(running) >= 6
+    assert {(fn.concurrency_id, fn.concurrency_limit) for fn in running} == {("model", 1)}

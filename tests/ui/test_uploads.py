@@ -1,0 +1,59 @@
+"""Files from visitors: only what was uploaded, never an address."""
+
+import pytest
+from gradio.utils import get_upload_folder
+
+from mambaad_demo.errors import InputError
+from mambaad_demo.ui.uploads import refuse_addresses, uploaded_path
+
+
+@pytest.fixture(autouse=True)
+def upload_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    folder = tmp_path / "uploads" / "ab"
+    folder.mkdir(parents=True)
+    assert get_upload_folder() == str(tmp_path / "uploads")
+    return folder
+
+
+def test_an_uploaded_file_is_found(upload_folder):
+    (upload_folder / "a.png").write_bytes(b"x")
+
+    assert uploaded_path({"path": str(upload_folder / "a.png")}) == upload_folder / "a.png"
+
+
+def test_no_file_is_no_path():
+    assert uploaded_path(None) is None
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "", None, 7])
+def test_a_path_elsewhere_is_refused_without_naming_it(path):
+    with pytest.raises(InputError) as refusal:
+        uploaded_path({"path": path})
+
+    assert "etc" not in str(refusal.value)
+
+
+def test_a_link_or_a_climb_out_of_the_folder_is_refused(upload_folder, tmp_path):
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(b"x")
+    (upload_folder / "link.png").symlink_to(secret)
+
+    for path in (upload_folder / "link.png", upload_folder / ".." / ".." / "secret.png", upload_folder):
+        with pytest.raises(InputError):
+            uploaded_path({"path": str(path)})
+
+
+@pytest.mark.parametrize(
+    "address", ["http://a/b.png", "https://a", " HTTPS://a", "ftp://a", "file:///etc/passwd"]
+)
+def test_addresses_are_refused_wherever_they_hide(address):
+    for inputs in ([{"path": address}], [[{"files": [{"path": address}]}]], {"a": {"path": address}}):
+        with pytest.raises(InputError):
+            refuse_addresses(inputs)
+
+
+def test_paths_and_other_text_pass():
+    refuse_addresses(
+        [{"path": "/somewhere/a.png", "url": "http://127.0.0.1/file=a"}, "https://text", None, 3]
+    )
