@@ -168,8 +168,8 @@ def _command(options: argparse.Namespace) -> str:
     budget = f"--steps {options.steps}" if options.steps is not None else f"--minutes {options.minutes:g}"
     roots = " ".join(root.resolve().name for root in options.data)
     return (
-        f"python -m train.train_decoder --decoder {options.decoder} --encoder {options.encoder} --data {roots} "
-        f"{budget} --seed {options.seed} --batch-size {options.batch_size} "
+        f"python -m train.train_decoder --decoder {options.decoder} --encoder {options.encoder} "
+        f"--data {roots} {budget} --seed {options.seed} --batch-size {options.batch_size} "
         f"--learning-rate {options.learning_rate:g} --resize {options.resize} --out {options.out.name}"
     )
 
