@@ -90,7 +90,11 @@ def _tile_width(channels: int) -> int:
 
 
 def _match_torch_threads() -> None:
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    """Use as many threads as torch does; starting numba's pool resets torch's number, so put it back."""
+    threads = torch.get_num_threads()
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
 
 
 if numba is not None:

@@ -34,6 +34,8 @@ def rarity(prediction: Prediction, calibration: CategoryCalibration | None) -> t
             "until it is calibrated.",
         )
     parts = "part" if calibration.images == 1 else "parts"
+    if prediction.percentile == 0:
+        return ("More usual than", "all", f"{calibration.images} good {parts} it is compared with.")
     return ("Rarer than", f"{prediction.percentile:.3g} %", f"of {calibration.images} good {parts}.")
 
 

@@ -116,8 +116,10 @@ def test_saving_again_replaces_the_whole_folder(tiny_checkpoint, tiny_detector):
     assert [path.name for path in tiny_checkpoint.parent.iterdir()] == ["tiny"]
 
 
-@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "calibration.json",
-"golden.safetensors"]) def test_a_missing_file_is_named(tiny_checkpoint, file):
+@pytest.mark.parametrize(
+    "file", ["config.json", "model.safetensors", "calibration.json", "golden.safetensors"]
+)
+def test_a_missing_file_is_named(tiny_checkpoint, file):
     (tiny_checkpoint / file).unlink()
 
     with pytest.raises(CheckpointNotFoundError, match=file):
@@ -217,8 +219,9 @@ def test_a_tensor_of_another_shape_is_refused(tiny_checkpoint, rehash):
 
 
 def test_a_tensor_of_another_kind_of_number_is_refused(tiny_checkpoint, rehash):
-    edit_weights(tiny_checkpoint, lambda state: state.update({"heads.0.bias": torch.zeros(24,
-    dtype=torch.int64)})) rehash(tiny_checkpoint)
+    whole = torch.zeros(24, dtype=torch.int64)
+    edit_weights(tiny_checkpoint, lambda state: state.update({"heads.0.bias": whole}))
+    rehash(tiny_checkpoint)
 
     with pytest.raises(CheckpointMismatchError, match="stored as I64"):
         load_folder(tiny_checkpoint)

@@ -9,8 +9,8 @@ from PIL import Image
 
 from mambaad_demo import Prediction, Predictor
 from mambaad_demo.errors import ImageTooLargeError, UnknownCategoryError, UnreadableImageError
-from mambaad_demo.pipeline.predictor import good_percentile
 from mambaad_demo.pipeline.prediction import Verdict
+from mambaad_demo.pipeline.predictor import good_percentile
 
 
 def test_a_good_part_is_accepted_and_has_no_regions(predictor, good_part):
@@ -146,10 +146,9 @@ def test_the_result_is_json_with_the_promised_keys(predictor, bad_part):
     result = json.loads(json.dumps(predictor.predict(bad_part).to_json()))
 
     assert result.keys() >= {
-        "file", "sha256", "width", "height", "checkpoint", "decoder", "encoder", "category", "
-        ""category_source",
-        "image_score", "percentile", "limits", "verdict", "regions", "timings_ms", "kernel", "device", "
-        ""version",
+        "file", "sha256", "width", "height", "checkpoint", "decoder", "encoder", "category", "category_source",
+        "image_score", "percentile", "limits", "verdict", "regions", "timings_ms", "kernel", "device",
+        "version",
     }  # fmt: skip
     assert result["regions"][0].keys() == {
         "x", "y", "width", "height", "area", "peak", "peak_x", "peak_y",

@@ -20,6 +20,12 @@ def test_rarity_is_told_with_the_number_of_good_parts(make_image):
     assert sentence == "Rarer than 99.2 % of 40 good parts."
 
 
+def test_a_very_usual_part_is_not_called_rare(make_image):
+    sentence = " ".join(words.rarity(scored(make_image, 0.1, percentile=0.0), calibration()))
+
+    assert sentence == "More usual than all 40 good parts it is compared with."
+
+
 def test_without_limits_the_judgement_is_left_to_the_eye(make_image):
     uncalibrated = scored(
         make_image, 0.7, limits=Limits(), verdict=Verdict.CHECK, percentile=None, regions=()
