@@ -145,11 +145,11 @@ def test_without_calibration_it_shows_a_map_but_asks_a_person(uncalibrated, bad_
 def test_the_result_is_json_with_the_promised_keys(predictor, bad_part):
     result = json.loads(json.dumps(predictor.predict(bad_part).to_json()))
 
-    assert result.keys() >= {
-        "file", "sha256", "width", "height", "checkpoint", "decoder", "encoder", "category", "category_source",
-        "image_score", "percentile", "limits", "verdict", "regions", "timings_ms", "kernel", "device",
-        "version",
-    }  # fmt: skip
+    promised = (
+        "file sha256 width height checkpoint decoder encoder category category_source image_score percentile "
+        "limits verdict regions timings_ms kernel device version"
+    )
+    assert result.keys() >= set(promised.split())
     assert result["regions"][0].keys() == {
         "x", "y", "width", "height", "area", "peak", "peak_x", "peak_y",
     }  # fmt: skip
