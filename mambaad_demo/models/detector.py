@@ -5,7 +5,7 @@ Legend: `B` batch · `C` channels · `S` side of the square model input · `E` l
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import torch
 import torch.nn.functional as F
@@ -55,6 +55,11 @@ class DetectorConfig:
             )
         if self.noise_std < 0 or self.sigma < 0 or self.fusion_blocks < 1:
             raise ValueError("noise_std and sigma must not be negative and fusion_blocks must be at least 1.")
+        if self.encoder_weights not in get_args(WeightsSource):
+            raise ValueError(
+                f"encoder_weights names no source of weights: {self.encoder_weights!r}; "
+                f"choose one of {', '.join(get_args(WeightsSource))}."
+            )
         scan_order(self.decoder_options.get("path", "hilbert"), self.input_side // _COARSEST_STRIDE)
 
     def to_dict(self) -> dict[str, Any]:

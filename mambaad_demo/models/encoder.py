@@ -6,7 +6,7 @@ random encoder serves tests and machines without any of these.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import timm
 import torch
@@ -37,7 +37,7 @@ class Encoder(nn.Module):
             name, features_only=True, pretrained=pretrained, out_indices=_indices_of_strides(name)
         )
         info: FeatureInfo = self.backbone.feature_info  # type: ignore[assignment]
-        _drop_unused_blocks(self.backbone, info.module_name(-1))
+        _drop_unused_blocks(self.backbone, info.module_name()[-1])
         self.channels: tuple[int, ...] = tuple(info.channels())
         config = timm.get_pretrained_cfg(name) or timm.models.PretrainedCfg()
         self.register_buffer("mean", torch.tensor(config.mean).view(3, 1, 1), persistent=False)
@@ -112,8 +112,13 @@ def build_encoder(name: str, weights: WeightsSource) -> Encoder:
     """An encoder with its weights; `checkpoint` and `random` leave them to the caller.
 
     Raises:
-        ValueError: packaged weights asked for another encoder than the packaged one.
+        ValueError: an unknown source, or packaged weights for another encoder than the packaged one.
     """
+    if weights not in get_args(WeightsSource):
+        raise ValueError(
+            f"Unknown source of encoder weights {weights!r}: "
+            f"choose one of {', '.join(get_args(WeightsSource))}."
+        )
     if weights == "package":
         if name != PACKAGED_ENCODER:
             raise ValueError(f"Packaged weights exist for {PACKAGED_ENCODER} only, not for {name!r}.")

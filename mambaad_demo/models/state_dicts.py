@@ -49,6 +49,8 @@ _FUSION_NAMES = [
     (r"\.downsample\.0\.", ".shortcut.conv."),
     (r"\.downsample\.1\.", ".shortcut.norm."),
 ]
+_DECODER_KEY = re.compile(r"layers_up\.\d+\.(blocks|upsample)\.")
+_FUSION_KEY = re.compile(r"(conv|bn)(1|2|21|31|f)\.|bn_layer\.\d+\.")
 _PUBLISHED_DECODERS = ("mambaad",)
 
 
@@ -113,6 +115,7 @@ def _detector(decoder: str, names: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _decoder(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename, and lay the scan parameters out channel-last: Δ weights (K, R, D), decay (K, N, D), skip (K,
     D)."""
+    _require_names(state, _DECODER_KEY, "decoder")
     directions = {
         _rename(key, _DECODER_NAMES).rpartition(".")[0]: value.shape[0]
         for key, value in state.items()
@@ -133,7 +136,22 @@ def _decoder(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _fusion(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    _require_names(state, _FUSION_KEY, "fusion")
     return {_rename(key, _FUSION_NAMES): value for key, value in state.items()}
+
+
+def _require_names(state: Mapping[str, Tensor], pattern: re.Pattern[str], part: Part) -> None:
+    """Refuse a part that is empty, or holds keys this kind of network does not have."""
+    unexpected = [key for key in state if not pattern.match(key)]
+    missing = [] if any(key.endswith(("x_proj_weight", "conv1.weight")) for key in state) else [part]
+    if unexpected or missing:
+        raise CheckpointMismatchError(
+            f"This is no published MambaAD {part}: {len(unexpected)} unexpected keys "
+            f"(first: {', '.join(unexpected[:3]) or 'none'}). Choose the file the decoder was published in.",
+            decoder="mambaad",
+            missing=missing,
+            unexpected=unexpected,
+        )
 
 
 def _without_prefix(names: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

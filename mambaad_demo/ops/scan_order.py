@@ -46,6 +46,7 @@ def scan_order(path: str, side: int) -> Tensor:
     return _order(path, side).clone()
 
 
+@torch.inference_mode(False)  # callers remember the result, and may train with it later
 def scan_directions(path: str, side: int, directions: int, direction_set: str = "reference") -> Tensor:
     """Stack the orders of `directions` scans: the views of the path, then the same views reversed in time.
 
@@ -65,7 +66,7 @@ def scan_directions(path: str, side: int, directions: int, direction_set: str = 
         raise ValueError(f"Unknown direction set {direction_set!r}: choose reference or distinct.")
     steps = scan_order(path, side)
     views = _DISTINCT_VIEWS.get(path, _REFERENCE_VIEWS) if direction_set == "distinct" else _REFERENCE_VIEWS
-    grid = torch.arange(side * side).reshape(side, side)
+    grid = torch.arange(side * side, device="cpu").reshape(side, side)
     forward = torch.stack([_view(grid, view).flatten()[steps] for view in views[: directions // 2]])
     return torch.cat([forward, forward.flip(1)])
 
@@ -88,8 +89,9 @@ def _view(grid: Tensor, view: str) -> Tensor:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _order(path: str, side: int) -> Tensor:
-    step = torch.arange(side * side)
+    step = torch.arange(side * side, device="cpu")
     row, col = step // side, step % side
     match path:
         case "sweep":
@@ -113,7 +115,7 @@ def _even_bits(number: Tensor) -> Tensor:
 
 def _hilbert(side: int) -> Tensor:
     """The textbook index-to-(x, y) map, all steps at once, read as row = y and col = x."""
-    rest = torch.arange(side * side)
+    rest = torch.arange(side * side, device="cpu")
     x, y = torch.zeros_like(rest), torch.zeros_like(rest)
     block = 1
     while block < side:
