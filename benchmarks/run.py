@@ -178,6 +178,7 @@ def machine_facts() -> dict[str, Any]:
         "torch": version("torch"),
         "numba": version("numba"),
         "torch_threads": torch.get_num_threads(),
+        "load_average": round(os.getloadavg()[0], 2),  # above 1 per core, wall times say little
     }
 
 

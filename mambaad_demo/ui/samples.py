@@ -34,18 +34,18 @@ class SamplePart:
 
 
 SHELF = (
-    SamplePart("circuit_board", "solder_bridge", 71),
-    SamplePart("circuit_board", None, 72),
-    SamplePart("gear", "broken_tooth", 73),
-    SamplePart("gear", None, 74),
+    SamplePart("circuit_board", "missing_component", 71),
+    SamplePart("circuit_board", None, 101),
+    SamplePart("gear", "broken_tooth", 101),
+    SamplePart("gear", None, 102),
     SamplePart("bottle_cap", "crack", 75),
-    SamplePart("bottle_cap", None, 76),
     SamplePart("screw", "worn_thread", 77),
     SamplePart("leather", "cut", 78),
     SamplePart("tablet", "chip", 79),
     SamplePart("planks", None, 80),
     SamplePart("brushed_steel", "scratch", 81),
-    SamplePart("hex_nut", "nick", 82),
+    SamplePart("hex_nut", "nick", 101),
+    SamplePart("circuit_board", "solder_bridge", 71),
 )
 """Defective and good parts of several kinds; the first one stands on the page when it opens."""
 

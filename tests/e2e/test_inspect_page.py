@@ -9,6 +9,8 @@ import tifffile
 from PIL import Image
 
 from mambaad_demo.data.sample_parts import render_part
+from mambaad_demo.hub.checkpoints import EMBEDDED_ROOT
+from mambaad_demo.ui.present import download_name
 from mambaad_demo.ui.samples import SHELF
 
 pytestmark = pytest.mark.browser
@@ -50,6 +52,18 @@ def test_page_opens_with_an_inspected_sample_part(visit):
     assert visit.page.evaluate(COLORS) > 50
     assert visit.page.evaluate(SAMPLES_DRAWN)
     assert "self-test passed" in visit.page.locator(".facts").inner_text()
+
+
+def test_the_embedded_checkpoint_rejects_the_first_part_and_accepts_the_second(visit, checkpoints_root):
+    if checkpoints_root != EMBEDDED_ROOT:
+        pytest.skip("no embedded checkpoint in this tree")
+    assert visit.page.locator(".verdict h2").inner_text() == "Reject"
+    assert visit.page.locator(".region-button").count() >= 1
+    visit.page.locator(".sample").nth(1).click()
+    visit.wait_for_title(SHELF[1].title)
+
+    assert visit.page.locator(".verdict h2").inner_text() == "Accept"
+    assert visit.page.locator(".region-button").count() == 0
 
 
 def test_another_sample_part_is_one_press_away(visit):
@@ -183,7 +197,7 @@ def test_downloads_hold_what_they_promise(visit):
 
     name, path = fetched("JSON")
     result = json.loads(path.read_text(encoding="utf-8"))
-    assert name == "circuit_board_solder_bridge-inspection.json"
+    assert name == download_name(SHELF[0].title, "inspection.json")
     assert {"verdict", "regions", "limits", "kernel", "sha256"} <= result.keys()
     anomaly_map = np.load(fetched("Map NPY")[1])
     assert anomaly_map.shape == (result["height"], result["width"])

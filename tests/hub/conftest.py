@@ -93,3 +93,9 @@ def little_hub() -> Iterator[LittleHub]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _online(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the Hub library talk to the local server, whatever HF_HUB_OFFLINE says around the tests."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
