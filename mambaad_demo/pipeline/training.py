@@ -52,12 +52,19 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
             raise ValueError(f"Give either steps or minutes, got steps={self.steps}, minutes={self.minutes}.")
-        if (self.steps or self.minutes or 0) <= 0 or self.batch_size < 2 or self.learning_rate <= 0:
-            raise ValueError(
-                "steps or minutes and the learning rate must be positive and a batch needs 2 images, got "
-                f"steps={self.steps}, minutes={self.minutes}, learning_rate={self.learning_rate}, "
-                f"batch_size={self.batch_size}."
-            )
+        claims = {
+            "steps or minutes must be positive": (self.steps or self.minutes or 0) > 0,
+            "batch_size must be at least 2": self.batch_size >= 2,
+            "learning_rate must be positive": self.learning_rate > 0,
+            "warmup must lie in 0 to 1": 0 <= self.warmup < 1,
+            "clip_norm must be positive": self.clip_norm > 0,
+            "weight_decay must not be negative": self.weight_decay >= 0,
+            "mse_weight and cosine_weight must not be negative, nor both be 0": (
+                min(self.mse_weight, self.cosine_weight) >= 0 and self.mse_weight + self.cosine_weight > 0
+            ),
+        }
+        if broken := [claim for claim, holds in claims.items() if not holds]:
+            raise ValueError(f"{'; '.join(broken)}. Got {asdict(self)}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

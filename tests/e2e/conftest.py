@@ -122,7 +122,7 @@ def _wait_until_it_answers(url: str, process: "subprocess.Popen[bytes]", log: Pa
     pytest.fail(f"The app did not start:\n{log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it lives, Playwright's event loop keeps others out of this thread
 def browser() -> Iterator[Browser]:
     """Chromium; without it the test is skipped, unless REQUIRE_BROWSER=1 asks for it."""
     executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -4,6 +4,7 @@ import gradio as gr
 import pytest
 
 from mambaad_demo.errors import UnreadableImageError
+from mambaad_demo.ui import messages
 from mambaad_demo.ui.messages import BUG_MESSAGE, shown_to_user
 
 
@@ -22,7 +23,10 @@ def test_markup_in_a_message_stays_text():
     assert shown.value.message.startswith("&lt;img src=x")
 
 
-def test_a_bug_shows_a_general_sentence_and_logs_the_rest(caplog):
+def test_a_bug_shows_a_general_sentence_and_logs_the_rest(caplog, monkeypatch):
+    monkeypatch.setattr(
+        messages.log, "disabled", False
+    )  # import-linter, run by another test, switches loggers off
     with pytest.raises(gr.Error) as shown, shown_to_user():
         raise KeyError("/srv/secret/place")
 
