@@ -1,16 +1,23 @@
 """Composition root: settings → catalog → page. Run it, or let a Hugging Face Space run it."""
 
 import os
+import signal
+from pathlib import Path
+from types import FrameType
 
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.settings import Settings
 from mambaad_demo.ui.launch import launch_options
 from mambaad_demo.ui.layout import build_app
+from mambaad_demo.ui.uploads import delete_old_files
 
 
 def main() -> None:
     """Serve the page until interrupted."""
     settings = Settings.from_env(os.environ)
+    uploads = Path(os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.home / "uploads")))
+    delete_old_files(uploads, minutes=settings.retention_minutes)
+    signal.signal(signal.SIGTERM, _interrupt)
     catalog = Catalog(settings.checkpoints, device=settings.device, kernel=settings.kernel)
     app = build_app(catalog, retention_minutes=settings.retention_minutes)
     app.launch(
@@ -21,6 +28,11 @@ def main() -> None:
             on_space=settings.on_space,
         )
     )
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Stop as on Ctrl-C, which lets Gradio delete the uploads of this run."""
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

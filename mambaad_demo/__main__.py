@@ -73,9 +73,7 @@ def inspect(
             if out is not None and isinstance(result, Prediction):
                 write_results(result, out / file.result)
             if as_json:
-                typer.echo(
-                    f"{before}\n{json.dumps(_result(file.path, result), ensure_ascii=False)}", nl=False
-                )
+                typer.echo(f"{before}\n{json.dumps(_result(file.path, result))}", nl=False)
                 before = ","
             else:
                 typer.echo(_result_line(file.path, result), err=isinstance(result, DemoError))
@@ -127,7 +125,11 @@ def verify(
         settings = Settings.from_env(os.environ)
         results = [
             examine_checkpoint(
-                name, settings.checkpoints, device=device or settings.device, kernel=settings.kernel
+                name,
+                settings.checkpoints,
+                device=device or settings.device,
+                kernel=settings.kernel,
+                allowed_repos=settings.allowed_repos,
             )
             for name in names or embedded_names(settings.checkpoints)
         ]

@@ -15,7 +15,7 @@ DemoError
 │   └── CheckpointMismatchError          keys or shapes differ; carries decoder, missing, unexpected
 ├── KernelUnavailableError (RuntimeError)  a scan backend was asked for that cannot run here
 ├── DivergedError                        training lost its way; carries step, learning_rate
-└── MetricUndefinedError                 e.g. AUROC with one class present
+└── NonFiniteMapError                    the network returned NaN; there is no verdict
 
 Programmer mistakes stay `ValueError` and `TypeError` and are never caught. A message says what happened, with
 the value, and what to do next; it never holds a server path.
@@ -100,5 +100,5 @@ class DivergedError(DemoError):
         self.learning_rate = learning_rate
 
 
-class MetricUndefinedError(DemoError):
-    """A metric has no value for this data, such as AUROC with one class present."""
+class NonFiniteMapError(DemoError):
+    """The network returned NaN or infinite values, so that nothing can be judged."""

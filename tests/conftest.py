@@ -29,6 +29,12 @@ TINY = DetectorConfig(
 ImageFactory = Callable[..., np.ndarray]
 
 
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Outputs of the published code, recorded once."""
+    return Path(__file__).resolve().parent / "golden"
+
+
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse every connection that leaves this machine."""

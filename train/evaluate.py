@@ -4,11 +4,12 @@ python -m train.evaluate --checkpoint mambaad --data ROOT --json metrics.json
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+
+from accelerate import PartialState
 
 from mambaad_demo.data.folders import find_categories
 from mambaad_demo.errors import DemoError
@@ -16,6 +17,7 @@ from mambaad_demo.ops.metrics import METRICS
 from mambaad_demo.pipeline.evaluation import MAD, CategoryReport, Report, evaluate
 from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.settings import Settings
+from train.results import require_parent, write_json
 
 _COLUMNS = {
     "image_auroc": "I-AUROC",
@@ -32,13 +34,15 @@ _COLUMNS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate; returns the exit code."""
     options = _parse(arguments)
+    if not PartialState().is_main_process:
+        return 0  # one process measures, however many were launched
     try:
+        require_parent(options.json)
         report = _run(options)
     except DemoError as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
-    if options.json is not None:
-        options.json.write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
+    write_json(options.json, report.to_json())
     return 0
 
 

@@ -17,10 +17,6 @@ def default_detector(decoder: str, encoder: str = PACKAGED_ENCODER) -> DetectorC
         encoder=encoder,
         encoder_weights="package" if encoder == PACKAGED_ENCODER else "hub",
         standardize=True,
+        anchor=0.7,
         noise_std=0.2,
     )
-
-
-def published_mambaad() -> DetectorConfig:
-    """The network of the MambaAD paper: ResNet-34, widths 512/256/128/64, eight Hilbert directions."""
-    return DetectorConfig(decoder="mambaad", encoder="resnet34.bt_in1k", encoder_weights="hub")

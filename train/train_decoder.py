@@ -6,7 +6,7 @@ Runs alone or under `torchrun`/`accelerate launch`. An interrupted run goes on w
 """
 
 import argparse
-import json
+import os
 import platform
 import sys
 import time
@@ -20,16 +20,20 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from mambaad_demo.data.folders import find_categories
-from mambaad_demo.errors import DemoError
-from mambaad_demo.hub.checkpoints import round_to_half, save_checkpoint
+from mambaad_demo.errors import DemoError, InputError
+from mambaad_demo.hub.checkpoints import resolve_device, round_to_half, save_checkpoint
+from mambaad_demo.hub.remote import translated_errors
+from mambaad_demo.hub.saving import require_writable
 from mambaad_demo.hub.schemas import CheckpointConfig, Resize
 from mambaad_demo.models import DECODERS, Detector, build_detector
 from mambaad_demo.models.encoder import PACKAGED_ENCODER
 from mambaad_demo.pipeline.calibration import calibrate
 from mambaad_demo.pipeline.training import FeatureCache, Trainer, TrainingConfig, cache_features
 from mambaad_demo.pipeline.training_data import Split, as_tensor, model_inputs, split_good
+from mambaad_demo.settings import Settings
 from mambaad_demo.version import __version__
 from train.recipes import default_detector
+from train.results import require_parent, write_json
 
 _SECONDS_BETWEEN_SAVES = 60
 _SECONDS_BETWEEN_LINES = 15
@@ -46,15 +50,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("train_decoder: stopped; run the same command with --resume to go on.", file=sys.stderr)
         return 130
-    if options.json is not None:
-        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(options.json, report)
     return 0
 
 
 def _run(options: argparse.Namespace) -> dict[str, JsonValue]:
+    require_writable(options.out, _name(options))
+    require_parent(options.json)
+    settings = Settings.from_env(os.environ)
     process = PartialState()
+    device = process.device if process.num_processes > 1 else resolve_device(settings.device)
+    config = _training_config(options)
     torch.manual_seed(options.seed)
-    detector = build_detector(default_detector(options.decoder, options.encoder)).to(process.device)
+    detector = _detector(options).to(device)
+    detector.kernel = settings.kernel
     categories = find_categories(options.data, options.categories)
     splits = [split_good(category, seed=options.seed) for category in categories]
     started = time.perf_counter()
@@ -62,9 +71,10 @@ def _run(options: argparse.Namespace) -> dict[str, JsonValue]:
     detector.set_feature_statistics(*cache.channel_statistics())
     seconds = time.perf_counter() - started
     _say(f"{len(cache)} good images of {len(splits)} categories encoded in {seconds:.0f} s")
-    losses = _fit(detector, cache, options)
+    losses = _fit(detector, cache, config, options)
     report: dict[str, JsonValue] = {
         "command": _command(options),
+        **({"note": options.note} if options.note else {}),
         "decoder": options.decoder,
         "encoder": options.encoder,
         "categories": {split.category: len(split.train) for split in splits},
@@ -72,8 +82,8 @@ def _run(options: argparse.Namespace) -> dict[str, JsonValue]:
         "seed": options.seed,
         "resize": options.resize,
         **losses,
-        "device": str(process.device),
-        "kernel": detector.resolved_kernel(process.device),
+        "device": device.type,
+        "kernel": detector.resolved_kernel(device),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "version": __version__,
@@ -84,15 +94,36 @@ def _run(options: argparse.Namespace) -> dict[str, JsonValue]:
     return report
 
 
-def _fit(detector: Detector, cache: FeatureCache, options: argparse.Namespace) -> dict[str, JsonValue]:
+def _training_config(options: argparse.Namespace) -> TrainingConfig:
+    try:
+        return TrainingConfig(
+            steps=options.steps,
+            minutes=options.minutes,
+            batch_size=options.batch_size,
+            learning_rate=options.learning_rate,
+            seed=options.seed,
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _detector(options: argparse.Namespace) -> Detector:
+    try:
+        with translated_errors(f"The encoder {options.encoder}"):
+            return build_detector(default_detector(options.decoder, options.encoder))
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"No detector can be built over {options.encoder!r}: {error}") from error
+
+
+def _name(options: argparse.Namespace) -> str:
+    name: str = options.name or options.out.resolve().name
+    return name
+
+
+def _fit(
+    detector: Detector, cache: FeatureCache, config: TrainingConfig, options: argparse.Namespace
+) -> dict[str, JsonValue]:
     """Run the loop, printing and saving its state from time to time; returns figures for the report."""
-    config = TrainingConfig(
-        steps=options.steps,
-        minutes=options.minutes,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        seed=options.seed,
-    )
     trainer = Trainer(detector, cache, config)
     state_path = _state_path(options.out)
     if options.resume and state_path.exists():
@@ -134,7 +165,7 @@ def _save(
     samples = [splits[0].held_out[0], splits[-1].held_out[0]]
     golden = np.stack([item.pixels for item in model_inputs(samples, side=side, resize=options.resize)])
     config = CheckpointConfig(
-        name=options.name or options.out.name,
+        name=_name(options),
         detector={},  # filled in on saving
         resize=options.resize,
         categories=tuple(split.category for split in splits),
@@ -195,9 +226,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     budget.add_argument("--minutes", type=float)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--learning-rate", type=float, default=8e-3)
     parser.add_argument("--resize", choices=("letterbox", "square"), default="letterbox")
     parser.add_argument("--name", help="name of the checkpoint; default: the folder's")
+    parser.add_argument("--note", help="a line for the model card, such as where the data came from")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint folder to write")
     parser.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures of the run here")

@@ -64,19 +64,22 @@ def find_categories(roots: Sequence[Path], names: Sequence[str] | None = None) -
         FolderLayoutError: no category, an empty one, two of one name, an unknown name, or a missing mask.
     """
     folders: dict[str, Path] = {}
+    others: set[str] = set()
     for root in roots:
         for folder in _category_folders(root):
             name = folder.resolve().name
+            if names is not None and name not in names:
+                others.add(name)
+                continue
             if name in folders and folders[name].resolve() != folder.resolve():
                 raise FolderLayoutError(
-                    f"Two categories are named '{name}'. Rename one, or choose with names."
+                    f"Two categories are named '{name}'. Rename one, or give one of the roots."
                 )
             folders[name] = folder
     wanted = list(folders) if names is None else list(names)
     if missing := [name for name in wanted if name not in folders]:
-        raise FolderLayoutError(
-            f"No category named {', '.join(missing)}. Found: {', '.join(sorted(folders, key=_natural))}."
-        )
+        found = sorted(folders.keys() | others, key=_natural)
+        raise FolderLayoutError(f"No category named {', '.join(missing)}. Found: {', '.join(found)}.")
     return [_read_category(name, folders[name]) for name in sorted(set(wanted), key=_natural)]
 
 

@@ -15,8 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ResizeRule = Literal["letterbox", "square"]
-
 
 class Content(NamedTuple):
     """The part of the model input that is image, not padding; model pixels."""
@@ -48,7 +46,7 @@ class Geometry:
     """Where the image lies in the model input."""
 
     @classmethod
-    def fit(cls, width: int, height: int, side: int, rule: ResizeRule) -> Self:
+    def fit(cls, width: int, height: int, side: int, rule: Literal["letterbox", "square"]) -> Self:
         """Place an image of width × height in a square.
 
         Args:

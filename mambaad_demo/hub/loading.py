@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ValidationError
@@ -30,6 +30,8 @@ _ENCODER = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*", re.ASCII)  # timm would foll
 _MAX_JSON_BYTES = 32 * 1024 * 1024
 _LARGEST_OPTION = 2048  # widths, depths, sides: bounds what a config makes us build before weights are seen
 _LONGEST_LIST = 16
+_HARMLESS_BYTES = 64 * 1024 * 1024  # a network of this size may be built before its file is opened
+_BYTES_PER_SQUARED_WIDTH = 12  # of a scan block: six widths squared in its two projections, in half precision
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -60,6 +62,7 @@ def load_folder(folder: Path, *, device: str = "auto", kernel: str = "auto") -> 
     hashes = _verified_hashes(folder, config)
     calibration = _read_json(folder / CALIBRATION, CalibrationFile)
     detector = _loaded_detector(folder, config)
+    _require_fitting(calibration, detector, config.name)
     detector.kernel = kernel
     kernel = detector.resolved_kernel(target)
     detector.to(target).eval()
@@ -117,9 +120,19 @@ def _verified_hashes(folder: Path, config: CheckpointConfig) -> FileHashes:
     return hashes
 
 
+def _require_fitting(calibration: CalibrationFile, detector: Detector, name: str) -> None:
+    """Refuse category centroids of another encoder."""
+    length, wanted = len(calibration.embedding_scale), sum(detector.encoder.channels[1:])
+    if calibration.categories and length != wanted:
+        raise CheckpointCorruptError(
+            f"{CALIBRATION} of {name!r} holds embeddings of {length} numbers, the encoder gives {wanted}. "
+            "Calibrate or export it again."
+        )
+
+
 def _loaded_detector(folder: Path, config: CheckpointConfig) -> Detector:
     """The network of a config with the weights of the folder, on the CPU."""
-    detector = _built_detector(config)
+    detector = _built_detector(config, stored_bytes=(folder / WEIGHTS).stat().st_size)
     owner = f"decoder {detector.config.decoder!r}"
     stored = read_tensors(folder / WEIGHTS, stored_state(detector), owner=owner)
     detector.load_state_dict(
@@ -136,9 +149,10 @@ def _loaded_detector(folder: Path, config: CheckpointConfig) -> Detector:
     return detector
 
 
-def _built_detector(config: CheckpointConfig) -> Detector:
+def _built_detector(config: CheckpointConfig, *, stored_bytes: int) -> Detector:
     """Build the network a config describes, with the weights of an external encoder."""
     _require_modest(config.detector, config.name)
+    _require_filled(config.detector, config.name, stored_bytes)
     try:
         wanted = DetectorConfig.from_dict(config.detector)
         if not _ENCODER.fullmatch(wanted.encoder):
@@ -150,6 +164,26 @@ def _built_detector(config: CheckpointConfig) -> Detector:
             f"{CONFIG} of {config.name!r} describes no network we can build: {error} Export it again.",
             decoder=str(config.detector.get("decoder", "mambaad")),
         ) from error
+
+
+def _require_filled(options: Mapping[str, Any], name: str, stored_bytes: int) -> None:
+    """Refuse widths and depths that the weight file cannot fill, before memory is taken for them."""
+    decoder = options.get("decoder_options")
+    widths, depths = (
+        [number for number in values if isinstance(number, int)] if isinstance(values, list) else []
+        for values in (
+            (decoder.get("dims"), decoder.get("depths")) if isinstance(decoder, Mapping) else (None, None)
+        )
+    )
+    needed = _BYTES_PER_SQUARED_WIDTH * sum(
+        depth * width**2 for width, depth in zip(widths, depths, strict=False)
+    )
+    if needed > max(stored_bytes, _HARMLESS_BYTES):
+        raise CheckpointMismatchError(
+            f"{CONFIG} of {name!r} asks for an absurd network: at least {needed} bytes of weights, "
+            f"{WEIGHTS} has {stored_bytes}. Export it again.",
+            decoder=str(options.get("decoder", "mambaad")),
+        )
 
 
 def _require_modest(options: object, name: str) -> None:

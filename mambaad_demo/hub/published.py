@@ -6,6 +6,7 @@ the keys mean is known to `models.state_dicts`.
 
 import pickle
 import re
+import struct
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,13 +20,17 @@ from torch import Tensor
 from mambaad_demo.errors import CheckpointCorruptError, CheckpointMismatchError
 from mambaad_demo.hub.manifest import Release, ReleaseFile
 from mambaad_demo.hub.remote import Download, fetch_published, list_commits, pinned
-from mambaad_demo.hub.saving import save_checkpoint
+from mambaad_demo.hub.saving import require_writable, save_checkpoint
 from mambaad_demo.hub.schemas import CalibrationFile, CheckpointConfig
 from mambaad_demo.hub.self_test import pattern_images
 from mambaad_demo.hub.weights import file_sha256, require_finite, require_match
 from mambaad_demo.models.detector import Detector, DetectorConfig, build_detector
 from mambaad_demo.models.state_dicts import from_published
 
+_UNREADABLE = (  # what torch raises, depending on where a file is cut or scribbled over
+    *(pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, OverflowError),
+    *(RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
+)
 _BLOCK = re.compile(r"decoder\.stages\.(?P<stage>\d+)\.layers\.\d+\.blocks\.\d+\.(?P<leaf>[\w.]+)")
 _BOTTLENECK = re.compile(r"fusion\.bottleneck\.(\d+)\.")
 
@@ -52,7 +57,16 @@ def import_published(weights: Path, folder: Path, options: PublishedOptions) -> 
         CheckpointCorruptError: the file is no state dict, or holds NaN or more than tensors.
         CheckpointMismatchError: its tensors do not make the network the options describe.
     """
-    state = from_published(options.decoder, read_published(weights), part="detector")
+    require_writable(folder, options.name)
+    published = read_published(weights)
+    try:
+        state = from_published(options.decoder, published, part="detector")
+    except (KeyError, IndexError, ValueError, RuntimeError) as error:
+        raise CheckpointMismatchError(
+            f"{weights.name} has the names of a {options.decoder} checkpoint, but tensors of other shapes or "
+            "too few of them. Download it again.",
+            decoder=options.decoder,
+        ) from error
     detector = _detector(state, options, file=weights.name)
     config = CheckpointConfig(
         name=options.name,
@@ -117,7 +131,7 @@ def read_published(path: Path) -> dict[str, Tensor]:
     """
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError) as error:
+    except _UNREADABLE as error:
         raise CheckpointCorruptError(
             f"{path.name} cannot be read as plain weights. Download it again; files that need code to load "
             "are "

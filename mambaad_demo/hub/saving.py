@@ -8,21 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mambaad_demo.errors import InputError
 from mambaad_demo.hub.layout import (
     CALIBRATION,
     CARD,
     CONFIG,
+    FILES,
     GOLDEN,
     WEIGHTS,
     encoder_record,
     stored_state,
 )
 from mambaad_demo.hub.model_card import model_card
-from mambaad_demo.hub.schemas import CalibrationFile, CheckpointConfig, FileHashes
+from mambaad_demo.hub.schemas import CalibrationFile, CheckpointConfig, CheckpointName, FileHashes
 from mambaad_demo.hub.self_test import golden_file
 from mambaad_demo.hub.weights import file_sha256
 from mambaad_demo.models.detector import Detector
@@ -48,8 +50,10 @@ def save_checkpoint(
         half: store floating-point weights in half precision.
 
     Raises:
+        InputError: the folder holds something else than a checkpoint.
         ValueError: golden images of another shape, or weights that half precision would change.
     """
+    require_writable(folder, config.name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
@@ -58,6 +62,27 @@ def save_checkpoint(
         _move_into_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_writable(folder: Path, name: str) -> None:
+    """Refuse a target that a checkpoint must not replace, so that long work does not end in the refusal.
+
+    Raises:
+        InputError: it is a file or holds other things than a checkpoint, or `name` is not allowed.
+    """
+    try:
+        TypeAdapter(CheckpointName).validate_python(name)
+    except ValidationError as error:
+        raise InputError(
+            f"A checkpoint cannot be named {name!r}. Use up to 64 letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit."
+        ) from error
+    if not folder.exists():
+        return
+    if not folder.is_dir() or any(path.name not in FILES for path in folder.iterdir()):
+        raise InputError(
+            f"{folder.name!r} exists and is no checkpoint folder. Choose another place; nothing was changed."
+        )
 
 
 def round_to_half(detector: Detector) -> Detector:

@@ -164,3 +164,8 @@ class PatchExpand(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         spread = rearrange(self.expand(x), "B H W (p q C) -> B (H p) (W q) C", p=2, q=2)
         return self.norm(spread)
+
+
+def scan_blocks(network: nn.Module) -> list[HilbertScanBlock]:
+    """Every scan block of a network, so that its owner can choose their kernel."""
+    return [module for module in network.modules() if isinstance(module, HilbertScanBlock)]

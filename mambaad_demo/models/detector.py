@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mambaad_demo.models.blocks import HilbertScanBlock
+from mambaad_demo.models.blocks import scan_blocks
 from mambaad_demo.models.encoder import PACKAGED_ENCODER, Encoder, WeightsSource, build_encoder
 from mambaad_demo.models.fusion import Fusion
 from mambaad_demo.models.registry import build_decoder
@@ -42,19 +42,26 @@ class DetectorConfig:
     """Side of the square model input in pixels, a multiple of 32 that the scan path allows."""
     standardize: bool = False
     """Shift and scale each encoder channel to mean 0, variance 1 over the training images."""
+    anchor: float = 0.0
+    """Length, in units of √C, of a constant channel beside targets and reconstructions when they meet, which
+    calms the noisy directions of short features; 0 compares plain directions."""
     noise_std: float = 0.0
     """Standard deviation of Gaussian noise on the fused map while training."""
     sigma: float = 4.0
     """Smoothing of the anomaly map in pixels of a 256-pixel input; scaled with the input side."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.decoder_options, Mapping):
+            raise TypeError(f"decoder_options must map names to values, got {self.decoder_options!r}.")
         if self.input_side % _COARSEST_STRIDE or self.input_side < _SMALLEST_SIDE:
             raise ValueError(
                 f"The input side must be a multiple of {_COARSEST_STRIDE}, at least {_SMALLEST_SIDE}, "
                 f"got {self.input_side}."
             )
-        if self.noise_std < 0 or self.sigma < 0 or self.fusion_blocks < 1:
-            raise ValueError("noise_std and sigma must not be negative and fusion_blocks must be at least 1.")
+        if min(self.anchor, self.noise_std, self.sigma) < 0 or self.fusion_blocks < 1:
+            raise ValueError(
+                "anchor, noise_std and sigma must not be negative and fusion_blocks must be at least 1."
+            )
         if self.encoder_weights not in get_args(WeightsSource):
             raise ValueError(
                 f"encoder_weights names no source of weights: {self.encoder_weights!r}; "
@@ -132,9 +139,9 @@ class Detector(nn.Module):
     def maps_from_features(self, encoded: Sequence[Tensor]) -> Tensor:
         """Targets → smoothed anomaly maps (B, S, S), 0 where the reconstruction points the same way."""
         side = _COARSEST_STRIDE // 2 * encoded[-1].shape[-1]
-        return anomaly_map(
-            encoded, self.reconstruct(encoded), side, self.config.sigma * side / _SMOOTHING_SIDE
-        )
+        decoded = self.reconstruct(encoded)
+        sigma = self.config.sigma * side / _SMOOTHING_SIDE
+        return anomaly_map(self._anchored(encoded), self._anchored(decoded), side, sigma)
 
     def anomaly_maps(self, images: Tensor) -> Tensor:
         """images (B, 3, S, S) in [0, 1] → smoothed anomaly maps (B, S, S)."""
@@ -158,19 +165,26 @@ class Detector(nn.Module):
     @property
     def kernel(self) -> str:
         """The scan backend asked for: `auto` or a name."""
-        return self._scan_blocks()[0].kernel
+        return scan_blocks(self.decoder)[0].kernel
 
     @kernel.setter
     def kernel(self, name: str) -> None:
-        for block in self._scan_blocks():
+        for block in scan_blocks(self.decoder):
             block.kernel = name
 
     def resolved_kernel(self, device: torch.device | str) -> str:
         """The scan backend that runs on a device."""
         return resolve_backend(self.kernel, device)
 
-    def _scan_blocks(self) -> list[HilbertScanBlock]:
-        return [module for module in self.decoder.modules() if isinstance(module, HilbertScanBlock)]
+    def _anchored(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Append the constant channel, so that the cosine between two features also sees their lengths."""
+        if self.config.anchor == 0:
+            return list(features)
+        lengths = [self.config.anchor * feature.shape[1] ** 0.5 for feature in features]
+        return [
+            F.pad(feature, (0, 0, 0, 0, 0, 1), value=length)
+            for feature, length in zip(features, lengths, strict=True)
+        ]
 
     def _feature_statistics(self) -> list[tuple[Tensor, Tensor]]:
         """Views (C, 1, 1) of the stored statistics, one pair per scale."""

@@ -67,8 +67,9 @@ def _indices_of_strides(name: str) -> list[int]:
 
 def _drop_unused_blocks(backbone: nn.Module, last: str) -> None:
     """Remove the block groups behind the module of the last map; timm keeps and runs them in vain."""
-    if last.startswith("blocks.") and isinstance(backbone.blocks, nn.Sequential):
-        del backbone.blocks[int(last.split(".")[1]) + 1 :]
+    blocks = getattr(backbone, "blocks", None)
+    if last.startswith("blocks.") and isinstance(blocks, nn.Sequential):
+        del blocks[int(last.split(".")[1]) + 1 :]
 
 
 def packaged_weights() -> Path:

@@ -8,7 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from mambaad_demo.models.blocks import HilbertScanBlock, LocalityEnhancedModule, PatchExpand, ScanConfig
+from mambaad_demo.models.blocks import LocalityEnhancedModule, PatchExpand, ScanConfig
 
 _LARGEST_DROP_PATH = 0.2
 
@@ -59,10 +59,6 @@ class MambaADDecoder(nn.Module):
             x = stage(x)
             maps.append(rearrange(x, "B H W C -> B C H W"))
         return maps[:0:-1]
-
-    def scan_blocks(self) -> list[HilbertScanBlock]:
-        """Every scan block, so that the owner can choose their kernel."""
-        return [module for module in self.modules() if isinstance(module, HilbertScanBlock)]
 
 
 class Stage(nn.Module):

@@ -34,8 +34,9 @@ Protocol = Literal["exact", "ader"]
 def evaluate_maps(
     maps: ArrayLike,
     masks: ArrayLike | None,
-    labels: Sequence[bool] | None = None,
     protocol: Protocol = "exact",
+    *,
+    labels: Sequence[bool] | None = None,
 ) -> dict[str, float | None]:
     """Compute the seven metrics of one category.
 
@@ -47,8 +48,8 @@ def evaluate_maps(
         maps: (n, H, W) anomaly maps, finite, higher is more anomalous; the largest value scores the image.
         masks: (n, H, W) ground truth at the size of the maps, True (or above 0.5) on defects; None where
             nobody drew any.
-        labels: (n,) True for an anomalous image; by default an image with a non-empty mask is anomalous.
         protocol: "exact" or "ader".
+        labels: (n,) True for an anomalous image; by default an image with a non-empty mask is anomalous.
 
     Returns:
         The keys of `METRICS`, each a number in [0, 1], or None where it is undefined: one class only, no

@@ -42,7 +42,12 @@ def is_available() -> bool:
 def scan(
     u: Tensor, x: Tensor, dt_weight: Tensor, dt_bias: Tensor, a: Tensor, d: Tensor, order: Tensor
 ) -> Tensor:
-    """`selective_scan` on CPU tensors of one float dtype; shapes as there."""
+    """`selective_scan` on CPU tensors of one float dtype; shapes as there.
+
+    Raises:
+        ValueError: a row of `order` is no permutation; compiled code would read and write outside its arrays.
+    """
+    _require_permutations(order)
     y: Tensor = _SelectiveScan.apply(u, x, dt_weight, dt_bias, a, order)  # type: ignore[no-untyped-call]
     return y + u * d
 
@@ -82,6 +87,15 @@ class _SelectiveScan(torch.autograd.Function):
             _match_torch_threads()
             _backward(*inputs, _tile_width(channels), *outputs)
         return grad_u.sum(1), grad_x, grad_weight.sum(0), grad_bias.sum(0), grad_a.sum(0), None
+
+
+def _require_permutations(order: Tensor) -> None:
+    length = order.shape[1]
+    if order.numel() and order.min() >= 0 and order.max() < length:
+        visited = torch.zeros(order.shape, dtype=torch.bool).scatter_(1, order.long(), True)
+        if visited.all():
+            return
+    raise ValueError(f"Each row of order must visit every cell from 0 to {length - 1} exactly once.")
 
 
 def _tile_width(channels: int) -> int:

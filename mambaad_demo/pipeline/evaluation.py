@@ -104,7 +104,7 @@ def _evaluated(
     masks = np.stack([_square_mask(sample, side) for sample in samples]) if category.has_masks else None
     labels = [sample.is_anomalous for sample in samples]
     return CategoryReport(
-        metrics=evaluate_maps(maps, masks, labels, protocol=protocol),
+        metrics=evaluate_maps(maps, masks, protocol, labels=labels),
         n_good=len(labels) - sum(labels),
         n_defect=sum(labels),
     )

@@ -1,6 +1,7 @@
 """What runs here: versions, device, scan kernels, and whether each checkpoint passes its self-test."""
 
 import platform
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -87,11 +88,22 @@ def examine(checkpoints_root: Path, *, device: str = "auto", kernel: str = "auto
 
 
 def examine_checkpoint(
-    name: str, checkpoints_root: Path, *, device: str = "auto", kernel: str = "auto"
+    name: str,
+    checkpoints_root: Path,
+    *,
+    device: str = "auto",
+    kernel: str = "auto",
+    allowed_repos: Iterable[str] = (),
 ) -> CheckpointHealth:
     """Load one checkpoint with all its checks; a refusal becomes the result."""
     try:
-        checkpoint = load_checkpoint(name, device=device, kernel=kernel, checkpoints_root=checkpoints_root)
+        checkpoint = load_checkpoint(
+            name,
+            device=device,
+            kernel=kernel,
+            checkpoints_root=checkpoints_root,
+            allowed_repos=allowed_repos,
+        )
     except DemoError as error:
         return CheckpointHealth(name=name, passed=False, error=str(error))
     return CheckpointHealth(

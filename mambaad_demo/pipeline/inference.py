@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from mambaad_demo.data.geometry import Geometry
+from mambaad_demo.errors import NonFiniteMapError
 from mambaad_demo.hub.schemas import Resize
 from mambaad_demo.models.detector import Detector
 
@@ -60,7 +61,11 @@ class DetectorRunner:
         return self.detector.resolved_kernel(self.device)
 
     def __call__(self, inputs: Sequence[ModelInput]) -> ModelOutput:
-        """Map and embed a batch of at least one image."""
+        """Map and embed a batch of at least one image.
+
+        Raises:
+            NonFiniteMapError: the network gave something no verdict can rest on.
+        """
         stacked = np.stack([item.pixels for item in inputs])  # (B, S, S, 3)
         images = torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
         with self._lock, torch.inference_mode():
@@ -69,6 +74,11 @@ class DetectorRunner:
             maps = self.detector.maps_from_features(features).cpu().numpy()
             embeddings = self.detector.embed(features).cpu().numpy()
             milliseconds = (time.perf_counter() - start) * 1000
+        if not (np.isfinite(maps).all() and np.isfinite(embeddings).all()):
+            raise NonFiniteMapError(
+                f"The network returned NaN or infinite values ({self.kernel} kernel, {self.device.type}). "
+                "No verdict was given; try MAMBAAD_KERNEL=torch and run 'python -m mambaad_demo doctor'."
+            )
         return ModelOutput(maps=maps, embeddings=embeddings, milliseconds=milliseconds)
 
 

@@ -16,12 +16,11 @@ import torch
 import torch.nn.functional as F
 from accelerate import PartialState
 from accelerate.utils import broadcast, reduce
-from torch import Tensor, nn
+from torch import Tensor
 
-from mambaad_demo.errors import DivergedError, TooFewImagesError
+from mambaad_demo.errors import DivergedError, InputError, TooFewImagesError
 from mambaad_demo.models.detector import Detector
-
-_UNDECAYED = ("a_log", "dt_bias", ".d")
+from mambaad_demo.pipeline.optimizer import Optimizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +33,8 @@ class TrainingConfig:
     """Wall time of the whole run, earlier parts of a resumed run included."""
     batch_size: int = 8
     """Images per step."""
-    learning_rate: float = 2e-3
-    """Peak learning rate of AdamW."""
+    learning_rate: float = 8e-3
+    """Peak learning rate of Muon; AdamW's is half of it."""
     warmup: float = 0.05
     """Share of the run with linearly rising learning rate; a cosine takes it to zero afterwards."""
     weight_decay: float = 1e-4
@@ -162,8 +161,7 @@ class Trainer:
         self.detector, self.config = detector, config
         self._cache = cache
         self._processes = PartialState()
-        self._optimizer = torch.optim.AdamW(_parameter_groups(detector, config), lr=config.learning_rate)
-        self._generator = torch.Generator().manual_seed(config.seed + self._processes.process_index)
+        self._optimizer = Optimizer(detector, weight_decay=config.weight_decay)
         self.number, self.seconds = 0, 0.0
 
     def steps(self) -> Iterator[Step]:
@@ -176,14 +174,13 @@ class Trainer:
         while (progress := self._progress()) < 1:
             started = time.perf_counter()
             rate = self.config.learning_rate * _schedule(progress, self.config.warmup)
-            for group in self._optimizer.param_groups:
-                group["lr"] = rate
             features = [feature.to(device) for feature in self._cache.batch(self._draw())]
-            torch.manual_seed(self._noise_seed())
-            loss = self._fit(features)
+            torch.manual_seed(self._step_seed())
+            loss, norm = self._gradients(features)
             self.number += 1
-            if not math.isfinite(loss):
+            if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise DivergedError(step=self.number, learning_rate=rate)
+            self._optimizer.step(adamw_rate=rate / 2, muon_rate=rate)
             self.seconds += time.perf_counter() - started
             yield Step(
                 number=self.number,
@@ -199,21 +196,33 @@ class Trainer:
         pickle."""
         return {
             "config": asdict(self.config),
+            "images": self._cache.groups.tolist(),
             "weights": self.detector.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "generator": self._generator.get_state(),
             "number": self.number,
             "seconds": self.seconds,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state` stopped."""
+        """Continue where `state` stopped.
+
+        Raises:
+            InputError: `state` is of another run: other settings, another network, other images.
+        """
+        if state.get("config") != asdict(self.config) or state.get("images") != self._cache.groups.tolist():
+            raise InputError(
+                "The interrupted run had other settings or images. Repeat its command exactly, or start anew "
+                "without --resume."
+            )
+        wanted = {name: tensor.shape for name, tensor in self.detector.state_dict().items()}
+        if {name: tensor.shape for name, tensor in state["weights"].items()} != wanted:
+            raise InputError("The interrupted run had another network. Start anew without --resume.")
         self.detector.load_state_dict(state["weights"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._generator.set_state(state["generator"])
         self.number, self.seconds = int(state["number"]), float(state["seconds"])
 
-    def _fit(self, features: list[Tensor]) -> float:
+    def _gradients(self, features: list[Tensor]) -> tuple[float, float]:
+        """Loss of the batch and global gradient norm before clipping."""
         self.detector.train()
         targets = self.detector.standardized(features)
         loss = reconstruction_loss(
@@ -225,19 +234,19 @@ class Trainer:
         self._optimizer.zero_grad()
         loss.backward()
         self._average_gradients()
-        torch.nn.utils.clip_grad_norm_(list(self.detector.trainable_parameters()), self.config.clip_norm)
-        if loss.isfinite():
-            self._optimizer.step()
-        return float(loss.detach())
+        norm = torch.nn.utils.clip_grad_norm_(
+            list(self.detector.trainable_parameters()), self.config.clip_norm
+        )
+        return float(loss.detach()), float(norm)
 
     def _average_gradients(self) -> None:
         if self._processes.num_processes > 1:
             for parameter in self.detector.trainable_parameters():
                 parameter.grad = reduce(parameter.grad, reduction="mean")
 
-    def _noise_seed(self) -> int:
-        """Another seed for each step and process, so that a resumed run draws the same noise and drop
-        path."""
+    def _step_seed(self) -> int:
+        """Another seed for each step and process, so that a resumed run draws the same images, noise and
+        drop path."""
         return (self.config.seed * 1_000_003 + self.number) * self._processes.num_processes + (
             self._processes.process_index
         )
@@ -245,7 +254,8 @@ class Trainer:
     def _draw(self) -> Tensor:
         """Indices of a batch without repeats, categories equally likely whatever their size."""
         weights = 1.0 / torch.bincount(self._cache.groups)[self._cache.groups].double()
-        return torch.multinomial(weights, self.config.batch_size, generator=self._generator)
+        generator = torch.Generator().manual_seed(self._step_seed())
+        return torch.multinomial(weights, self.config.batch_size, generator=generator)
 
     def _progress(self) -> float:
         if self.config.steps is not None:
@@ -261,14 +271,3 @@ def _schedule(progress: float, warmup: float) -> float:
     if progress < warmup:
         return max(progress / warmup, 0.02)
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
-
-
-def _parameter_groups(detector: Detector, config: TrainingConfig) -> list[dict[str, Any]]:
-    """Decay for weights of two and more axes, none for biases, norms and the scan's own decay, step and
-    skip."""
-    decayed: list[nn.Parameter] = []
-    exempt: list[nn.Parameter] = []
-    for name, parameter in detector.named_parameters():
-        if parameter.requires_grad:
-            (exempt if parameter.ndim < 2 or name.endswith(_UNDECAYED) else decayed).append(parameter)
-    return [{"params": decayed, "weight_decay": config.weight_decay}, {"params": exempt, "weight_decay": 0.0}]

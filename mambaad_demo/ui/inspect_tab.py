@@ -108,9 +108,13 @@ def build_inspect_tab(
 
     def delete_files(files: list[str]) -> Updates:
         with shown_to_user():
-            for path in files:
-                Path(path).unlink(missing_ok=True)
-            gr.Info("Your uploads and downloads are deleted from this server.")
+            present_files = {Path(path) for path in files if Path(path).is_file()}
+            for path in present_files:
+                path.unlink(missing_ok=True)
+            gr.Info(
+                f"{len(present_files)} files of this page are deleted from this server. "
+                "Those from before a reload go by themselves in time."
+            )
             emptied: Updates = {page.files: [], page.delivery: None}
             return emptied if first.question is None else {**emptied, **answer(first.question, None)}
 

@@ -6,6 +6,7 @@ Decoding is the business of `data.uploads`.
 """
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,20 @@ def uploaded_path(payload: Mapping[str, Any] | None) -> Path | None:
     if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
         raise InputError("That is no uploaded file. Upload the picture itself.")
     return path
+
+
+def delete_old_files(folder: Path, *, minutes: int) -> int:
+    """Delete what an earlier run that was killed left behind; returns how many files went.
+
+    Args:
+        folder: Gradio's upload folder; need not exist.
+        minutes: age from which a file goes.
+    """
+    oldest = time.time() - 60 * minutes
+    old = [path for path in folder.rglob("*") if path.is_file() and path.lstat().st_mtime < oldest]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
 
 
 def refuse_addresses(inputs: Any) -> None:

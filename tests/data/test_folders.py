@@ -149,3 +149,11 @@ def test_plain_folder_can_be_listed_with_all_below_it(tmp_path):
 def test_file_is_no_folder(tmp_path):
     with pytest.raises(FolderLayoutError, match=r"no folder 'a.png'"):
         list_images(make(tmp_path, "a.png") / "a.png")
+
+
+def test_two_categories_of_one_name_do_not_disturb_the_choice_of_a_third(tmp_path):
+    for root in ("a", "b"):
+        make_bottle(tmp_path / root / "bottle")
+    make_bottle(tmp_path / "a" / "cap")
+    (cap,) = find_categories([tmp_path / "a", tmp_path / "b"], names=["cap"])
+    assert cap.name == "cap"

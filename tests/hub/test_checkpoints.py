@@ -106,12 +106,10 @@ def test_a_failed_save_leaves_the_old_checkpoint_alone(tiny_checkpoint, tiny_det
 
 
 def test_saving_again_replaces_the_whole_folder(tiny_checkpoint, tiny_detector):
-    (tiny_checkpoint / "left-over.txt").write_text("old")
     config = CheckpointConfig(name="tiny", detector={})
 
     save_checkpoint(tiny_checkpoint, tiny_detector, config, CalibrationFile(), pattern_images(64))
 
-    assert not (tiny_checkpoint / "left-over.txt").exists()
     assert load_folder(tiny_checkpoint, kernel="torch").calibration.categories == {}
     assert [path.name for path in tiny_checkpoint.parent.iterdir()] == ["tiny"]
 
@@ -367,3 +365,53 @@ def test_a_device_or_kernel_that_is_not_here_is_refused(tiny_checkpoint, monkeyp
         load_folder(tiny_checkpoint, device="tpu")
     with pytest.raises(KernelUnavailableError):
         load_folder(tiny_checkpoint, device="cpu", kernel="mamba_ssm")
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_nothing_but_a_checkpoint_is_ever_replaced(tmp_path, tiny_detector, kind):
+    target = tmp_path / "photos"
+    if kind == "folder":
+        target.mkdir()
+        (target / "part.jpg").write_bytes(b"precious")
+    else:
+        target.write_bytes(b"precious")
+    config = CheckpointConfig(name="photos", detector={})
+
+    with pytest.raises(InputError, match="no checkpoint folder"):
+        save_checkpoint(target, tiny_detector, config, CalibrationFile(), pattern_images(tiny_detector.side))
+
+    assert (target / "part.jpg" if kind == "folder" else target).read_bytes() == b"precious"
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_a_network_that_its_weight_file_cannot_fill_is_never_built(tiny_checkpoint, monkeypatch):
+    edit_config(
+        tiny_checkpoint,
+        lambda config: config["detector"]["decoder_options"].update(
+            {"dims": [2048, 1024, 512, 256], "depths": [2046, 2, 2, 2]}
+        ),
+    )
+    monkeypatch.setattr("mambaad_demo.hub.loading.build_detector", lambda _: pytest.fail("it was built"))
+
+    with pytest.raises(CheckpointMismatchError, match="absurd"):
+        load_folder(tiny_checkpoint)
+
+
+@pytest.mark.parametrize("options", [[], None, "mambaad"])
+def test_decoder_options_that_are_no_mapping_are_refused(tiny_checkpoint, options):
+    edit_config(tiny_checkpoint, lambda config: config["detector"].update({"decoder_options": options}))
+
+    with pytest.raises(CheckpointMismatchError, match="decoder_options"):
+        load_folder(tiny_checkpoint)
+
+
+def test_category_embeddings_of_another_encoder_are_refused(tiny_checkpoint, rehash):
+    calibration = json.loads((tiny_checkpoint / "calibration.json").read_text())
+    calibration["embedding_scale"].append(1.0)
+    for category in calibration["categories"].values():
+        category["embedding"].append(0.0)
+    (tiny_checkpoint / "calibration.json").write_text(json.dumps(calibration))
+    rehash(tiny_checkpoint)
+
+    with pytest.raises(CheckpointCorruptError, match="embeddings"):
+        load_folder(tiny_checkpoint)

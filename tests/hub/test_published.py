@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mambaad_demo import Predictor
-from mambaad_demo.errors import CheckpointCorruptError, CheckpointMismatchError
+from mambaad_demo.errors import CheckpointCorruptError, CheckpointMismatchError, InputError
 from mambaad_demo.hub.manifest import Release, ReleaseFile
 from mambaad_demo.hub.published import (
     PublishedOptions,
@@ -193,3 +195,28 @@ def test_a_release_that_is_not_the_pinned_file_is_refused(tmp_path):
 
     with pytest.raises(CheckpointCorruptError, match="manifest expects 000000000000"):
         import_release(pinned, tmp_path / "out", download=lambda **_: path)
+
+
+def test_a_file_that_lacks_part_of_a_block_is_refused(official, tmp_path):
+    lacking = next(name for name in official if name.endswith("x_proj_weight"))
+    path = tmp_path / "cut.pth"
+    torch.save({name: value for name, value in official.items() if name != lacking}, path)
+
+    with pytest.raises(CheckpointMismatchError):
+        import_published(path, tmp_path / "cut", PublishedOptions(name="cut"))
+
+
+def test_a_name_no_checkpoint_can_have_is_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(InputError, match="my model"):
+        import_published(tmp_path / "nothing.pth", tmp_path / "my model", PublishedOptions(name="my model"))
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@given(content=st.binary(max_size=200), head=st.sampled_from([b"", b"PK\x03\x04", b"\x80\x02", b"\x80\x04"]))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_bytes_that_are_no_weights_are_refused(tmp_path, content, head):
+    path = tmp_path / "noise.pth"
+    path.write_bytes(head + content)
+
+    with pytest.raises(CheckpointCorruptError):
+        read_published(path)

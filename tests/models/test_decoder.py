@@ -9,6 +9,7 @@ from timm.layers.drop import DropPath
 from torch import nn
 
 from mambaad_demo.models import build_decoder
+from mambaad_demo.models.blocks import scan_blocks
 from mambaad_demo.ops.scan_order import scan_directions
 from tests.models.small import random_tensor, small_decoder
 
@@ -167,7 +168,7 @@ def test_kernels_agree_on_maps_and_gradients(kernel: str) -> None:
     results = []
     for name in ("reference", kernel):
         decoder = small_decoder()
-        for block in decoder.scan_blocks():
+        for block in scan_blocks(decoder):
             block.kernel = name
         maps = decoder(fused)
         sum(m.square().mean() for m in maps).backward()
@@ -181,7 +182,7 @@ def test_kernels_agree_on_maps_and_gradients(kernel: str) -> None:
 def test_a_decoder_first_used_for_inspection_can_be_trained_afterwards(kernel: str, side: int) -> None:
     # Sides that no other test uses, so that whatever is remembered is remembered from inference mode.
     decoder = small_decoder(path="zigzag")
-    for block in decoder.scan_blocks():
+    for block in scan_blocks(decoder):
         block.kernel = kernel
     with torch.inference_mode():
         decoder(random_tensor(1, 64, side, side))

@@ -286,3 +286,24 @@ def test_a_detector_whose_encoder_comes_with_the_checkpoint_needs_no_weights_bef
     images = random_tensor(1, 3, 128, 128)
     with torch.inference_mode():
         assert torch.equal(detector.eval().anomaly_maps(images), source.anomaly_maps(images))
+
+
+def test_the_anchor_appends_a_constant_channel_to_what_is_compared() -> None:
+    plain, anchored = small_detector(), small_detector(anchor=0.5)
+    anchored.load_state_dict(plain.state_dict())
+    images = random_tensor(2, 3, plain.side, plain.side)
+    with torch.inference_mode():
+        encoded, decoded = plain(images)
+        maps = anchored.anomaly_maps(images)
+        compared = [
+            [torch.cat([f, torch.full_like(f[:, :1], 0.5 * f.shape[1] ** 0.5)], dim=1) for f in features]
+            for features in (encoded, decoded)
+        ]
+        sigma = plain.config.sigma * plain.side / 256
+        torch.testing.assert_close(maps, anomaly_map(*compared, plain.side, sigma))
+        assert not torch.allclose(maps, plain.anomaly_maps(images))
+
+
+def test_a_negative_anchor_is_refused() -> None:
+    with pytest.raises(ValueError, match="anchor"):
+        DetectorConfig(anchor=-1.0)

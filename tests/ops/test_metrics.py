@@ -60,10 +60,6 @@ def test_ader_protocol_equals_the_recorded_output_of_the_published_code(golden):
     assert_equals_recording(golden / "metrics_ader.npz")
 
 
-def test_ader_protocol_equals_the_full_recording_where_it_is_at_hand(full_golden):
-    assert_equals_recording(full_golden / "metrics_ader.npz")
-
-
 def test_three_images_by_hand():
     results = evaluate_maps(*three_images())
     assert results == pytest.approx(

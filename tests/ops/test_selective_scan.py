@@ -429,3 +429,17 @@ def test_a_batch_of_no_samples_is_an_empty_result() -> None:
     empty = replace(inputs, u=inputs.u[:0], x=inputs.x[:0])
     for backend in BACKENDS:
         np.testing.assert_equal(empty.scan(backend).shape, (0, SMALL.L, SMALL.D))
+
+
+@pytest.mark.parametrize("row", [[0, 1, 1], [0, 1, 3], [-1, 0, 1]], ids=["repeated", "beyond", "negative"])
+def test_the_compiled_kernel_refuses_an_order_that_would_leave_its_arrays(row: list[int]) -> None:
+    inputs = {"u": torch.zeros(1, 3, 4), "x": torch.zeros(1, 3, 1, 3), "dt_weight": torch.zeros(1, 1, 4)}
+    with pytest.raises(ValueError, match="exactly once"):
+        selective_scan(
+            **inputs,
+            dt_bias=torch.zeros(1, 4),
+            a=-torch.ones(1, 1, 4),
+            d=torch.zeros(4),
+            order=torch.tensor([row]),
+            backend="numba",
+        )

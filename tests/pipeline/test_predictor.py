@@ -8,7 +8,12 @@ import pytest
 from PIL import Image
 
 from mambaad_demo import Prediction, Predictor
-from mambaad_demo.errors import ImageTooLargeError, UnknownCategoryError, UnreadableImageError
+from mambaad_demo.errors import (
+    ImageTooLargeError,
+    NonFiniteMapError,
+    UnknownCategoryError,
+    UnreadableImageError,
+)
 from mambaad_demo.pipeline.prediction import Verdict
 from mambaad_demo.pipeline.predictor import good_percentile
 
@@ -214,3 +219,12 @@ def test_n_good_parts_show_no_more_than_n_in_n_plus_one(predictor):
     assert good_percentile(10.0, calibration) == pytest.approx(100 * 20 / 21)
     assert good_percentile(0.0, calibration) == 0.0
     assert good_percentile(calibration.scores[10], calibration) == pytest.approx(100 * 10 / 21)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_map_that_is_no_number_gets_no_verdict(predictor, good_part, monkeypatch, value):
+    detector = predictor.checkpoint.detector
+    monkeypatch.setattr(detector, "maps_from_features", lambda f: f[0].new_full((1, 64, 64), value))
+
+    with pytest.raises(NonFiniteMapError, match="doctor"):
+        predictor.predict(good_part)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mambaad_demo.errors import DivergedError, TooFewImagesError
+from mambaad_demo.errors import DivergedError, InputError, TooFewImagesError
 from mambaad_demo.models import Detector
 from mambaad_demo.pipeline.training import (
     FeatureCache,
@@ -308,3 +308,30 @@ def test_channel_statistics_are_those_of_all_images_and_positions_and_never_zero
         varied = feature.std((0, 2, 3)) > 0
         torch.testing.assert_close(std[varied], feature.std((0, 2, 3))[varied], rtol=1e-2, atol=1e-3)
         assert (std > 0).all()
+
+
+def test_gradients_that_are_no_numbers_end_the_run_before_they_reach_a_weight() -> None:
+    detector = tiny_detector()
+    trainer = Trainer(detector, random_cache([0] * 4), TrainingConfig(steps=3, batch_size=2))
+    name, parameter = next((n, p) for n, p in detector.named_parameters() if p.requires_grad)
+    parameter.register_hook(lambda gradient: gradient * math.nan)
+    before = copied_state(dict(detector.named_parameters()))
+    with pytest.raises(DivergedError):
+        list(trainer.steps())
+    assert_same_state(dict(detector.named_parameters()), before)
+    assert bool(detector.get_parameter(name).isfinite().all())
+
+
+@pytest.mark.parametrize("other", ["settings", "images", "network"])
+def test_a_run_with_anything_else_than_the_interrupted_one_is_refused(other: str) -> None:
+    config = TrainingConfig(steps=6, batch_size=4)
+    trainer = Trainer(tiny_detector(), random_cache([0] * 6), config)
+    next(trainer.steps())
+    state = through_a_file({"trainer": trainer.state_dict()})["trainer"]
+    different = Trainer(
+        tiny_detector(standardize=other == "network"),
+        random_cache([0] * (7 if other == "images" else 6)),
+        TrainingConfig(steps=7, batch_size=4) if other == "settings" else config,
+    )
+    with pytest.raises(InputError, match="resume"):
+        different.load_state_dict(state)

@@ -69,3 +69,38 @@ def test_too_few_good_images_end_the_run_with_one_sentence(
     assert code == 1
     assert "'gasket' has 4 good training images" in capsys.readouterr().err
     assert not (tmp_path / "third").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--batch-size", "1"], "batch_size"),
+        (["--encoder", "no_such_backbone"], "no_such_backbone"),
+        (["--json", "no/such/folder.json"], "folder.json"),
+        (["--name", "my parts"], "my parts"),
+    ],
+)
+def test_what_cannot_end_well_is_refused_before_the_work(
+    parts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    named: str,
+) -> None:
+    monkeypatch.setattr(train_decoder, "cache_features", lambda *_: pytest.fail("work began"))
+
+    assert train_decoder.main(_arguments(parts, tmp_path / "out", *arguments)) == 1
+
+    assert named in capsys.readouterr().err
+
+
+def test_training_data_is_never_replaced_by_the_result(
+    parts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(path.name for path in parts.rglob("*"))
+
+    assert train_decoder.main(_arguments(parts, parts)) == 1
+
+    assert "no checkpoint folder" in capsys.readouterr().err
+    assert sorted(path.name for path in parts.rglob("*")) == before

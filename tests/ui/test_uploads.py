@@ -1,10 +1,13 @@
 """Files from visitors: only what was uploaded, never an address."""
 
+import os
+import time
+
 import pytest
 from gradio.utils import get_upload_folder
 
 from mambaad_demo.errors import InputError
-from mambaad_demo.ui.uploads import refuse_addresses, uploaded_path
+from mambaad_demo.ui.uploads import delete_old_files, refuse_addresses, uploaded_path
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +60,19 @@ def test_paths_and_other_text_pass():
     refuse_addresses(
         [{"path": "/somewhere/a.png", "url": "http://127.0.0.1/file=a"}, "https://text", None, 3]
     )
+
+
+def test_files_that_a_killed_run_left_behind_are_deleted_by_age(upload_folder):
+    old, new = upload_folder / "old.png", upload_folder / "new.png"
+    for file in (old, new):
+        file.write_bytes(b"x")
+    an_hour_ago = time.time() - 3600
+    os.utime(old, (an_hour_ago, an_hour_ago))
+
+    assert delete_old_files(upload_folder.parent, minutes=30) == 1
+
+    assert [path.name for path in upload_folder.iterdir()] == ["new.png"]
+
+
+def test_a_folder_that_is_not_there_holds_nothing_to_delete(tmp_path):
+    assert delete_old_files(tmp_path / "none", minutes=1) == 0
