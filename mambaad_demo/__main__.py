@@ -206,6 +206,7 @@ def _health_text(health: Health) -> str:
             f"packages: {packages}",
             f"device: {health.device} ({health.device_name})",
             f"scan kernel: {health.kernel}; can run: {', '.join(health.kernels)}",
+            *(f"  not {name}: {reason}" for name, reason in health.kernels_missing.items()),
             *(_checkpoint_line(checkpoint) for checkpoint in health.checkpoints),
             *([] if health.checkpoints else ["There are no checkpoints."]),
         ]

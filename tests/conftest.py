@@ -1,6 +1,7 @@
 """Fixtures for all tests: a tiny detector and checkpoint, images, seeds, and a network that stops at this
 machine."""
 
+import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -9,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # before triton is imported: kernels then run on the CPU
 
 from mambaad_demo.hub.checkpoints import save_checkpoint
 from mambaad_demo.hub.schemas import CheckpointConfig

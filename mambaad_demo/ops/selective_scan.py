@@ -1,5 +1,7 @@
-"""The selective scan over several directions of a map, channel-last: the readable reference, the plain
-torch form, and the choice of backend. The compiled CPU kernel is in `selective_scan_numba`.
+"""The selective scan over several directions of a map, channel-last, and the choice of what computes it.
+
+Each backend is a module beside this one with the same `scan`. A compiled one is compared with the torch form
+on the live device before its first use, and left out with the reason when it differs or does not run.
 
 Legend: `B` batch · `L` cells of the map · `D` inner channels · `N` state size · `K` scan directions · `R`
 rank of Δ. One call fuses what happens between the stacked projection and the output norm of a Hilbert-scan
@@ -10,19 +12,34 @@ block (MambaAD, arXiv 2404.06564, section 3.2; Mamba, Algorithm 2, with B̄ = Δ
     y_t = Σ_k C_k,t · h_k,t + d u_t                       written back to the cell it came from
 """
 
-from collections.abc import Callable
-from typing import Literal, get_args
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mambaad_demo.errors import KernelUnavailableError
-from mambaad_demo.ops import selective_scan_numba
+from mambaad_demo.ops import (
+    selective_scan_mamba_ssm,
+    selective_scan_numba,
+    selective_scan_torch,
+    selective_scan_triton,
+)
 
 Backend = Literal["auto", "reference", "torch", "numba", "triton", "mamba_ssm"]
 
-_STEPS_PER_BLOCK = 8  # one exp call covers eight steps; more costs memory, fewer costs calls
+_MODULES: dict[str, Any] = {
+    "torch": selective_scan_torch,
+    "numba": selective_scan_numba,
+    "triton": selective_scan_triton,
+    "mamba_ssm": selective_scan_mamba_ssm,
+}
+_FASTEST_FIRST = {"cpu": ("numba",), "cuda": ("triton", "mamba_ssm")}
+_BY_NAME_ONLY = ("triton",)  # on a CPU it is interpreted, for tests
+_WIDENS_BY_ITSELF = ("triton",)  # reads half precision, computes in single
+_TOLERANCE = 1e-4  # float32 sums of some dozen steps in another order; wrong kernels are off by far more
 
 
 def selective_scan(
@@ -56,34 +73,117 @@ def selective_scan(
     """
     _check_shapes(u, x, dt_weight, dt_bias, a, d, order)
     name = resolve_backend(backend, u.device)
-    wide = torch.promote_types(u.dtype, torch.float32)  # in half precision the state drifts
-    arguments = [tensor.to(wide) for tensor in (u, x, dt_weight, dt_bias, a, d)]
-    order = order.to(u.device)
-    return _SCANS[name](*arguments, order).to(u.dtype)
+    return _run(name, (u, x, dt_weight, dt_bias, a, d), order.to(u.device))
 
 
 def available_backends(device: torch.device | str = "cpu") -> tuple[str, ...]:
-    """Backends that can run on the device, the preferred one first."""
-    compiled = (
-        ("numba",) if selective_scan_numba.is_available() and torch.device(device).type == "cpu" else ()
-    )
-    return (*compiled, "torch", "reference")
+    """Backends that can run on this kind of device, the preferred one first."""
+    kind = torch.device(device).type
+    return tuple(name for name in (*_preferred(kind), *_BY_NAME_ONLY) if trouble(name, kind) is None)
+
+
+def unavailable_backends(device: torch.device | str = "cpu") -> dict[str, str]:
+    """Why the other backends cannot run there."""
+    kind = torch.device(device).type
+    reasons = {name: trouble(name, kind) for name in _MODULES}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def resolve_backend(backend: str, device: torch.device | str) -> str:
-    """The backend that will run: `auto` takes the fastest for the device, a name must be available or is
-    refused."""
+    """The backend that will run on the device.
+
+    `auto` takes the first of the device's list that works and warns once for each that does not; a name must
+    work or is refused.
+
+    Raises:
+        ValueError: an unknown name.
+        KernelUnavailableError: the backend asked for by name cannot run there; says why.
+    """
     if backend not in get_args(Backend):
         raise ValueError(f"Unknown scan backend {backend!r}: choose one of {', '.join(get_args(Backend))}.")
-    available = available_backends(device)
+    kind = torch.device(device).type
     if backend == "auto":
-        return available[0]
-    if backend not in available:
+        chosen = next(name for name in _preferred(kind) if trouble(name, kind) is None)
+        for name in _preferred(kind)[: _preferred(kind).index(chosen)]:
+            _warn_once(name, kind, chosen)
+        return chosen
+    if (reason := trouble(backend, kind)) is not None:
         raise KernelUnavailableError(
-            f"The scan backend {backend!r} cannot run on {torch.device(device).type} here. "
-            f"Available: {', '.join(available)}; use 'auto' to take the first."
+            f"The scan backend {backend!r} cannot run on {kind} here: {reason} "
+            f"Available: {', '.join(available_backends(device))}; use 'auto' to take the first."
         )
     return backend
+
+
+@cache
+def trouble(backend: str, kind: str) -> str | None:
+    """Why a backend cannot be used on a kind of device, in a sentence; None where it can.
+
+    A compiled backend is run once on a few random cells and compared with the torch form, on an accelerator
+    with its gradients too, so that neither a broken installation nor a wrong kernel ever reaches a result.
+    """
+    if backend in ("torch", "reference"):
+        return None
+    try:
+        if (reason := _MODULES[backend].missing(kind)) is not None:
+            return reason
+        difference = _difference_to_torch(backend, kind)
+    except Exception as error:  # whatever a foreign compiler or driver throws
+        first_line = str(error).partition("\n")[0]
+        return f"its first use failed ({type(error).__name__}: {first_line})."
+    if not difference <= _TOLERANCE:
+        return f"it differs from the torch form by {difference:.1e} (relative), more than {_TOLERANCE:.0e}."
+    return None
+
+
+def _preferred(kind: str) -> tuple[str, ...]:
+    """What `auto` tries on a kind of device, the fastest first."""
+    return (*_FASTEST_FIRST.get(kind, ()), "torch", "reference")
+
+
+@cache
+def _warn_once(backend: str, kind: str, instead: str) -> None:
+    warnings.warn(
+        f"The scan runs in {instead!r}, since {backend!r} cannot run on {kind}: {trouble(backend, kind)}",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+
+
+def _difference_to_torch(backend: str, kind: str) -> float:
+    """Largest relative difference on random cells: of outputs, and on an accelerator of gradients, since
+    compiling a backward pass on a CPU delays the first result by seconds."""
+    generator = torch.Generator().manual_seed(0)
+    (batch, length, channels), (directions, states, rank) = (2, 37, 48), (2, 16, 3)
+    order = torch.stack([torch.randperm(length, generator=generator) for _ in range(directions)]).to(kind)
+    sizes = (
+        *((batch, length, channels), (batch, length, directions, rank + 2 * states)),
+        *((directions, rank, channels), (directions, channels), (directions, states, channels), (channels,)),
+    )
+    with torch.inference_mode(False), torch.enable_grad():
+        values = [torch.randn(size, generator=generator).to(kind) for size in sizes]
+        values[4] = -values[4].exp()  # decay rates
+        results = []
+        for name in (backend, "torch"):
+            leaves = [value.clone().requires_grad_() for value in values]
+            y = _run(name, leaves, order)
+            gradients = () if kind == "cpu" else torch.autograd.grad(y.square().sum(), leaves)
+            results.append([y.detach(), *gradients])
+    return max(
+        float((ours - theirs).abs().max() / theirs.abs().max()) for ours, theirs in zip(*results, strict=True)
+    )
+
+
+def _run(name: str, floats: Sequence[Tensor], order: Tensor) -> Tensor:
+    """Scan with float arguments in the order of `selective_scan`."""
+    kind = floats[0].dtype
+    if name not in _WIDENS_BY_ITSELF:
+        wide = torch.promote_types(kind, torch.float32)  # in half precision the state drifts
+        floats = [tensor.to(wide) for tensor in floats]
+    scan: Callable[..., Tensor] = (
+        selective_scan_torch.scan_reference if name == "reference" else _MODULES[name].scan
+    )
+    return scan(*floats, order).to(kind)
 
 
 def _check_shapes(
@@ -101,56 +201,3 @@ def _check_shapes(
     for name, (tensor, shape) in expected.items():
         if tensor.shape != shape:
             raise ValueError(f"selective_scan: {name} has shape {tuple(tensor.shape)}, needs {shape}.")
-
-
-def _scan_reference(
-    u: Tensor, x: Tensor, dt_weight: Tensor, dt_bias: Tensor, a: Tensor, d: Tensor, order: Tensor
-) -> Tensor:
-    """The textbook recurrence, one direction and one step at a time; slow, meant for checking the others."""
-    rank, states = dt_weight.shape[1], a.shape[1]
-    y = u * d
-    for k, path in enumerate(order):
-        delta, b, c = x[:, path, k].split([rank, states, states], dim=-1)  # (B, L, R | N | N) in scan order
-        delta = F.softplus(delta @ dt_weight[k] + dt_bias[k])  # (B, L, D)
-        h = u.new_zeros(u.shape[0], states, u.shape[2])
-        outputs = []
-        for t, cell in enumerate(path):
-            drive = (delta[:, t] * u[:, cell])[:, None, :] * b[:, t, :, None]
-            h = torch.exp(delta[:, t, None, :] * a[k]) * h + drive  # (B, N, D)
-            outputs.append((h * c[:, t, :, None]).sum(1))
-        y = y.index_add(1, path, torch.stack(outputs, dim=1))
-    return y
-
-
-def _scan_torch(
-    u: Tensor, x: Tensor, dt_weight: Tensor, dt_bias: Tensor, a: Tensor, d: Tensor, order: Tensor
-) -> Tensor:
-    """All directions at once with time in front, eight steps to a block; runs wherever torch runs."""
-    rank, states = dt_weight.shape[1], a.shape[1]
-    direction = torch.arange(order.shape[0], device=order.device)[:, None]
-    ordered = x.permute(2, 1, 0, 3)[direction, order].transpose(0, 1)  # (L, K, B, R + 2N)
-    delta, b, c = ordered.split([rank, states, states], dim=-1)
-    delta = F.softplus(delta @ dt_weight + dt_bias[:, None])  # (L, K, B, D)
-    drive = delta * u.transpose(0, 1)[order.T]
-    decay_rate = a[:, None]  # (K, 1, N, D)
-    h = u.new_zeros(*drive.shape[1:3], states, drive.shape[3])  # (K, B, N, D)
-    outputs = []
-    for start in range(0, len(drive), _STEPS_PER_BLOCK):
-        block = slice(start, start + _STEPS_PER_BLOCK)
-        decays = torch.exp(delta[block, ..., None, :] * decay_rate).unbind(0)
-        drives = (drive[block, ..., None, :] * b[block, ..., None]).unbind(0)
-        states_of_block = []
-        for decay_t, drive_t in zip(decays, drives, strict=True):
-            h = torch.addcmul(drive_t, decay_t, h)
-            states_of_block.append(h)
-        outputs.append(torch.einsum("tkbnd,tkbn->tkbd", torch.stack(states_of_block), c[block]))
-    y = torch.cat(outputs).transpose(0, 1)  # (K, L, B, D) in scan order
-    inverse = torch.argsort(order, dim=1)
-    return y[direction, inverse].sum(0).transpose(0, 1) + u * d
-
-
-_SCANS: dict[str, Callable[..., Tensor]] = {
-    "reference": _scan_reference,
-    "torch": _scan_torch,
-    "numba": selective_scan_numba.scan,
-}

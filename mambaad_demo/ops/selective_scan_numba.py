@@ -34,9 +34,11 @@ _lock = (
 )  # numba's workqueue layer allows one caller at a time; the others lose nothing by waiting
 
 
-def is_available() -> bool:
-    """Whether numba can be imported."""
-    return numba is not None
+def missing(kind: str) -> str | None:
+    """What the kernel lacks on this kind of device, in a sentence; None where it can be tried."""
+    if kind != "cpu":
+        return "it is written for CPUs."
+    return None if numba is not None else "numba is not installed."
 
 
 def scan(

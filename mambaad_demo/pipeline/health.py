@@ -11,7 +11,7 @@ import torch
 
 from mambaad_demo.errors import DemoError
 from mambaad_demo.hub.checkpoints import embedded_names, load_checkpoint, resolve_device
-from mambaad_demo.ops.selective_scan import available_backends, resolve_backend
+from mambaad_demo.ops.selective_scan import available_backends, resolve_backend, unavailable_backends
 from mambaad_demo.version import __version__
 
 _PACKAGES = (
@@ -52,6 +52,8 @@ class Health:
     kernel: str
     kernels: tuple[str, ...]
     """All that can run on the device, preferred one first."""
+    kernels_missing: dict[str, str]
+    """Why the others cannot."""
     checkpoints: tuple[CheckpointHealth, ...] = field(default=())
 
     @property
@@ -80,6 +82,7 @@ def examine(checkpoints_root: Path, *, device: str = "auto", kernel: str = "auto
         device_name=torch.cuda.get_device_name(target) if target.type == "cuda" else platform.machine(),
         kernel=resolve_backend(kernel, target),
         kernels=available_backends(target),
+        kernels_missing=unavailable_backends(target),
         checkpoints=tuple(
             examine_checkpoint(name, checkpoints_root, device=device, kernel=kernel)
             for name in embedded_names(checkpoints_root)
