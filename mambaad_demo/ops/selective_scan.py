@@ -155,15 +155,15 @@ def _difference_to_torch(backend: str, kind: str) -> float:
     compiling a backward pass on a CPU delays the first result by seconds."""
     generator = torch.Generator().manual_seed(0)
     (batch, length, channels), (directions, states, rank) = (2, 37, 48), (2, 16, 3)
-    order = torch.stack([torch.randperm(length, generator=generator) for _ in range(directions)]).to(kind)
     sizes = (
         *((batch, length, channels), (batch, length, directions, rank + 2 * states)),
         *((directions, rank, channels), (directions, channels), (directions, states, channels), (channels,)),
     )
-    with torch.inference_mode(False), torch.enable_grad():
+    results = []
+    with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in the middle of
+        order = torch.stack([torch.randperm(length, generator=generator) for _ in range(directions)]).to(kind)
         values = [torch.randn(size, generator=generator).to(kind) for size in sizes]
         values[4] = -values[4].exp()  # decay rates
-        results = []
         for name in (backend, "torch"):
             leaves = [value.clone().requires_grad_() for value in values]
             y = _run(name, leaves, order)

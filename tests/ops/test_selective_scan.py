@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -400,6 +401,12 @@ def forgetful() -> Iterator[None]:
     yield
     for remembered in (selective_scan_module.trouble, selective_scan_module._warn_once):
         remembered.cache_clear()
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
+def test_a_kernel_may_be_examined_amid_anything(mode: Callable[..., Any], forgetful: None) -> None:
+    with mode():
+        assert resolve_backend("auto", "cpu") == "numba"
 
 
 def test_a_kernel_that_computes_something_else_is_never_used(
