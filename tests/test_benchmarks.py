@@ -1,10 +1,14 @@
 """The measuring tools of `benchmarks/` themselves; their figures belong to a machine, not to a test."""
 
 import itertools
+import time
 
+import pytest
 import torch
 
-from benchmarks.run import SCAN_SHAPE, in_turns, machine_facts, scan_inputs, spread
+from benchmarks.kernels import SCAN_SHAPE, forward, scan_inputs
+from benchmarks.run import markdown, with_table
+from benchmarks.timing import Row, in_turns, machine_facts, one_thread, ratio, spread
 
 
 def test_calls_take_turns_and_the_first_round_is_not_measured():
@@ -35,3 +39,32 @@ def test_scan_inputs_are_the_same_every_time_and_fit_the_named_shape():
 
 def test_figures_name_the_machine_they_belong_to():
     assert {"cpu", "cores", "python", "torch", "numba"} <= machine_facts().keys()
+
+
+def test_the_table_says_what_was_measured_what_fell_short_and_what_was_not():
+    table = markdown(
+        [
+            Row(name="a", target=">= 5x", value=7.5, met=True, note="how"),
+            Row(name="b", target=">= 5x", value=3.0, met=False),
+            Row(name="c", target=">= 5x", note="not measured: no GPU"),
+        ]
+    )
+    assert table.splitlines()[2:] == [
+        "| a | >= 5x | 7.5 | how |",
+        "| b | >= 5x | 3 (falls short) |  |",
+        "| c | >= 5x | – | not measured: no GPU |",
+    ]
+
+
+def test_the_table_replaces_the_old_one_and_nothing_else():
+    begin, end = "<!-- speed: written by make bench -->", "<!-- end of speed -->"
+    assert with_table(f"x\n{begin}\nold\n{end}\ny", "new") == f"x\n{begin}\nnew\n{end}\ny"
+    with pytest.raises(ValueError, match="no place"):
+        with_table("nothing", "new")
+
+
+def test_the_compiled_scan_needs_less_than_a_third_of_the_cpu_time_of_the_torch_form():
+    inputs = scan_inputs(side=16)
+    with one_thread():
+        times = in_turns({name: forward(inputs, name) for name in ("numba", "torch")}, 3, time.process_time)
+    assert ratio(spread(times["torch"]), spread(times["numba"])) > 3

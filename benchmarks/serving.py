@@ -1,0 +1,107 @@
+"""The app over HTTP: what a request costs beside the model, and whether memory stays flat."""
+
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from benchmarks.timing import Row, spread
+
+ROOT = Path(__file__).resolve().parents[1]
+_SIDE, _REQUESTS, _WARM = 1024, 20, 50
+_START_SECONDS = 300
+
+
+def rows(inspections: int) -> list[Row]:
+    """Overhead of a warm request with a 1024x1024 JPEG, and growth of the server's memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "part.jpg"
+        pixels = np.random.default_rng(0).normal(128, 20, (_SIDE // 8, _SIDE // 8, 3)).clip(0, 255)
+        Image.fromarray(pixels.astype(np.uint8)).resize((_SIDE, _SIDE)).save(picture, quality=92)
+        with _server(Path(folder)) as (url, process):
+            client = Client(url, verbose=False, analytics_enabled=False, download_files=False)
+            extra, sizes = [], {}
+            for number in range(1, inspections + 1):
+                start = time.perf_counter()
+                result, _ = client.predict(handle_file(str(picture)), "", "", api_name="/inspect")
+                elapsed = (time.perf_counter() - start) * 1000
+                if _WARM < number <= _WARM + _REQUESTS:
+                    extra.append(elapsed - result["timings_ms"]["model"])
+                if number in (_WARM, inspections):
+                    sizes[number] = _resident_megabytes(process.pid)
+            client.close()
+    overhead = spread(extra)
+    growth = 100 * (sizes[inspections] / sizes[_WARM] - 1)
+    return [
+        Row(
+            name="app overhead of a request",
+            target="<= 150 ms",
+            value=overhead["median"],
+            met=overhead["median"] <= 150,
+            note=f"request minus model time, {_SIDE}x{_SIDE} JPEG uploaded, {_REQUESTS} warm requests",
+            spread=overhead,
+        ),
+        Row(
+            name=f"memory of the server over {inspections} inspections",
+            target="<= 5 % growth after the first 50",
+            value=round(growth, 2),
+            met=growth <= 5,
+            note=f"{sizes[_WARM]:.0f} MB after {_WARM}, {sizes[inspections]:.0f} MB after {inspections}",
+        ),
+    ]
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """The app on a free port with its own home."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "PORT": str(port),
+        "MAMBAAD_HOME": str(folder),
+        "GRADIO_TEMP_DIR": str(folder / "uploads"),
+        "HF_HUB_OFFLINE": "1",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+    )
+    try:
+        _wait(f"http://127.0.0.1:{port}", process)
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(url, timeout=20).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise RuntimeError("The app did not start; run 'python app.py' to see why.")
+
+
+def _resident_megabytes(pid: int) -> float:
+    """Resident memory; the median of a few looks, since it breathes."""
+    looks = []
+    for _ in range(5):
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+        looks.append(next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024)
+        time.sleep(0.1)
+    return statistics.median(looks)
