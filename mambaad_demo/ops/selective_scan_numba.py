@@ -67,13 +67,15 @@ class _SelectiveScan(torch.autograd.Function):
         (batch, length, channels), (directions, states, _) = u.shape, a.shape
         chunks = -(-length // CHUNK) if needs_grad else 0
         saved = u.new_empty(batch, directions, chunks, states, channels)
-        y = u.new_zeros(batch, length, channels)
+        width = _tile_width(channels)
+        groups = _direction_groups(directions, batch * (channels // width), torch.get_num_threads())
+        y = u.new_zeros(groups, batch, length, channels)
         arrays = [t.numpy() for t in tensors]
         with _lock:
             _match_torch_threads()
-            _forward(*arrays, path.numpy(), _tile_width(channels), y.numpy(), saved.numpy())
+            _forward(*arrays, path.numpy(), width, y.numpy(), saved.numpy())
         ctx.save_for_backward(*tensors, path, saved)
-        return y
+        return y[0] if groups == 1 else y.sum(0)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -103,6 +105,13 @@ def _require_permutations(order: Tensor) -> None:
 def _tile_width(channels: int) -> int:
     """The widest tile that divides the channels; small or odd widths run as one tile."""
     return next((width for width in _TILE_WIDTHS if channels % width == 0), channels)
+
+
+def _direction_groups(directions: int, tiles: int, threads: int) -> int:
+    """How many groups of directions are scanned apart, each into a sum of its own, so that no thread is idle
+    while there are fewer tiles than two per thread; divides the directions."""
+    wanted = min(directions, -(-2 * threads // max(tiles, 1))) if threads > 1 else 1
+    return next(groups for groups in range(wanted, directions + 1) if directions % groups == 0)
 
 
 def _match_torch_threads() -> None:
@@ -226,9 +235,11 @@ if numba is not None:
                 total[j] += h[n, j] * c_n
 
     @_jit
-    def _forward_tile(u: Any, x: Any, weight: Any, bias: Any, a: Any, order: Any, y: Any, saved: Any) -> None:
-        """Scan one tile of one image along all directions; u, y (L, W), x (L, K, R + 2N), saved (K, chunks,
-        N, W)."""
+    def _forward_tile(
+        u: Any, x: Any, weight: Any, bias: Any, a: Any, order: Any, first: int, end: int, y: Any, saved: Any
+    ) -> None:
+        """Scan one tile of one image along directions first to end - 1; u, y (L, W), x (L, K, R + 2N), saved
+        (K, chunks, N, W)."""
         states, width, rank = a.shape[1], u.shape[1], weight.shape[1]
         rates, weight_k = np.empty((states, width), u.dtype), np.empty((rank, width), u.dtype)
         h, delta, drive = (
@@ -238,7 +249,7 @@ if numba is not None:
         )
         total = np.empty(width, u.dtype)
         log2e = u.dtype.type(_LOG2E)
-        for k in range(order.shape[0]):
+        for k in range(first, end):
             rates[:] = a[k] * log2e
             weight_k[:] = weight[k]
             h[:] = 0
@@ -259,9 +270,10 @@ if numba is not None:
     def _forward(
         u: Any, x: Any, weight: Any, bias: Any, a: Any, order: Any, width: int, y: Any, saved: Any
     ) -> None:
-        tiles = u.shape[2] // width
-        for task in numba.prange(u.shape[0] * tiles):
-            image, start = task // tiles, (task % tiles) * width
+        groups, batch, tiles = y.shape[0], u.shape[0], u.shape[2] // width
+        directions = order.shape[0] // groups
+        for task in numba.prange(groups * batch * tiles):
+            group, image, start = task // (batch * tiles), task // tiles % batch, (task % tiles) * width
             stop = start + width
             _forward_tile(
                 u[image, :, start:stop],
@@ -270,7 +282,9 @@ if numba is not None:
                 bias[:, start:stop],
                 a[:, :, start:stop],
                 order,
-                y[image, :, start:stop],
+                group * directions,
+                (group + 1) * directions,
+                y[group, image, :, start:stop],
                 saved[image, :, :, :, start:stop],
             )
 

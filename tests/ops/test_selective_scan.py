@@ -501,3 +501,36 @@ def test_the_compiled_kernel_refuses_an_order_that_would_leave_its_arrays(row: l
             order=torch.tensor([row]),
             backend="numba",
         )
+
+
+@pytest.mark.parametrize(
+    ("directions", "tiles", "threads", "groups"),
+    [
+        (8, 1, 1, 1),
+        (8, 4, 2, 1),
+        (8, 2, 2, 2),
+        (8, 1, 2, 4),
+        (8, 1, 16, 8),
+        (2, 1, 4, 2),
+        (8, 1, 3, 8),
+        (8, 0, 2, 4),
+    ],
+)
+def test_directions_are_scanned_apart_only_while_threads_would_be_idle(
+    directions: int, tiles: int, threads: int, groups: int
+) -> None:
+    assert selective_scan_numba._direction_groups(directions, tiles, threads) == groups
+
+
+def test_directions_scanned_apart_give_the_same_sum() -> None:
+    inputs = random_inputs(Shape(B=1, L=40, D=16, N=4, R=2, K=4), dtype=torch.float32)
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            results.append([inputs.scan("numba"), *gradients(inputs, "numba")])
+    finally:
+        torch.set_num_threads(threads)
+    for together, apart in zip(*results, strict=True):
+        assert relative_error(apart, together) <= FLOAT32
