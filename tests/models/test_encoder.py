@@ -85,7 +85,8 @@ def test_packaged_features_equal_those_of_timm_on_normalised_images(
     assert packaged.channels == (24, 40, 112)
     for feature, wanted, channels, stride in zip(features, expected, (24, 40, 112), (4, 8, 16), strict=True):
         assert feature.shape == (1, channels, 224 // stride, 224 // stride)
-        torch.testing.assert_close(feature, wanted, rtol=1e-5, atol=1e-5)
+        # Ours runs with channels last, where convolutions sum in another order.
+        torch.testing.assert_close(feature, wanted, rtol=0, atol=2e-4)
 
 
 @pytest.mark.parametrize(
