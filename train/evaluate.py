@@ -9,13 +9,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from accelerate import PartialState
-
 from mambaad_demo.data.folders import find_categories
 from mambaad_demo.errors import DemoError
 from mambaad_demo.ops.metrics import METRICS
 from mambaad_demo.pipeline.evaluation import MAD, CategoryReport, Report, evaluate
 from mambaad_demo.pipeline.predictor import Predictor
+from mambaad_demo.pipeline.training import processes
 from mambaad_demo.settings import Settings
 from train.results import require_parent, write_json
 
@@ -34,7 +33,7 @@ _COLUMNS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate; returns the exit code."""
     options = _parse(arguments)
-    if not PartialState().is_main_process:
+    if not processes().is_main_process:
         return 0  # one process measures, however many were launched
     try:
         require_parent(options.json)

@@ -4,9 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from accelerate import PartialState
-
 from mambaad_demo.errors import InputError
+from mambaad_demo.pipeline.training import processes
 
 
 def require_parent(file: Path | None) -> None:
@@ -23,5 +22,5 @@ def require_parent(file: Path | None) -> None:
 
 def write_json(file: Path | None, content: Mapping[str, object]) -> None:
     """Write readable JSON, once however many processes run; None writes nothing."""
-    if file is not None and PartialState().is_main_process:
+    if file is not None and processes().is_main_process:
         file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from pydantic import JsonValue
 from torch import Tensor
 
@@ -28,7 +27,7 @@ from mambaad_demo.hub.schemas import CheckpointConfig, Resize
 from mambaad_demo.models import DECODERS, Detector, build_detector
 from mambaad_demo.models.encoder import PACKAGED_ENCODER
 from mambaad_demo.pipeline.calibration import calibrate
-from mambaad_demo.pipeline.training import FeatureCache, Trainer, TrainingConfig, cache_features
+from mambaad_demo.pipeline.training import FeatureCache, Trainer, TrainingConfig, cache_features, processes
 from mambaad_demo.pipeline.training_data import Split, as_tensor, model_inputs, split_good
 from mambaad_demo.settings import Settings
 from mambaad_demo.version import __version__
@@ -58,7 +57,7 @@ def _run(options: argparse.Namespace) -> dict[str, JsonValue]:
     require_writable(options.out, _name(options))
     require_parent(options.json)
     settings = Settings.from_env(os.environ)
-    process = PartialState()
+    process = processes()
     device = process.device if process.num_processes > 1 else resolve_device(settings.device)
     config = _training_config(options)
     torch.manual_seed(options.seed)
@@ -187,7 +186,7 @@ def _training_images(
 
 
 def _save_state(trainer: Trainer, path: Path) -> None:
-    if PartialState().is_main_process:
+    if processes().is_main_process:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".partial")
         torch.save(trainer.state_dict(), temporary)
@@ -211,7 +210,7 @@ def _state_path(out: Path) -> Path:
 
 
 def _say(line: str) -> None:
-    if PartialState().is_main_process:
+    if processes().is_main_process:
         print(line, flush=True)
 
 

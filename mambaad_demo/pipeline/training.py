@@ -79,6 +79,12 @@ class Step:
     """Training time so far, earlier parts of a resumed run included."""
 
 
+def processes() -> PartialState:
+    """The processes of this run: one, or as many as `torchrun` or `accelerate launch` started, on GPUs or
+    not."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
 class FeatureCache:
     """Encoder features of many images in half precision, (n, C, h, w) per scale, in ordinary memory."""
 
@@ -160,7 +166,7 @@ class Trainer:
             )
         self.detector, self.config = detector, config
         self._cache = cache
-        self._processes = PartialState()
+        self._processes = processes()
         self._optimizer = Optimizer(detector, weight_decay=config.weight_decay)
         self.number, self.seconds = 0, 0.0
 

@@ -1,6 +1,9 @@
 """The training entry point, end to end on a few generated parts."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,8 @@ import pytest
 from mambaad_demo.data.sample_parts import write_sample_parts
 from mambaad_demo.hub.checkpoints import load_checkpoint
 from train import train_decoder
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +109,15 @@ def test_training_data_is_never_replaced_by_the_result(
 
     assert "no checkpoint folder" in capsys.readouterr().err
     assert sorted(path.name for path in parts.rglob("*")) == before
+
+
+def test_two_processes_fit_one_decoder_and_write_it_once(parts: Path, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*launch, "-m", "train.train_decoder", *_arguments(parts, tmp_path / "both")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MAMBAAD_DEVICE": "auto"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("checkpoint written") == 1
+    assert load_checkpoint(str(tmp_path / "both"), device="cpu").self_test.passed
