@@ -2,7 +2,6 @@
 
 import os
 import signal
-from pathlib import Path
 from types import FrameType
 
 from mambaad_demo.pipeline.catalog import Catalog
@@ -15,8 +14,10 @@ from mambaad_demo.ui.uploads import delete_old_files
 def main() -> None:
     """Serve the page until interrupted."""
     settings = Settings.from_env(os.environ)
-    uploads = Path(os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.home / "uploads")))
-    delete_old_files(uploads, minutes=settings.retention_minutes)
+    if "GRADIO_TEMP_DIR" not in os.environ:  # a folder the operator names may hold other files than ours
+        uploads = settings.home / "uploads"
+        os.environ["GRADIO_TEMP_DIR"] = str(uploads)
+        delete_old_files(uploads, minutes=settings.retention_minutes)
     signal.signal(signal.SIGTERM, _interrupt)
     catalog = Catalog(settings.checkpoints, device=settings.device, kernel=settings.kernel)
     app = build_app(catalog, retention_minutes=settings.retention_minutes)

@@ -149,12 +149,13 @@ def import_checkpoint(
     """Turn published weights into a checkpoint folder; it has no limits until it is calibrated."""
     with _errors_shown():
         root = Settings.from_env(os.environ).checkpoints
+        folder = out or root / (Path(source).stem if Path(source).is_file() else source)
+        if folder.exists():
+            raise InputError(f"{folder.name!r} exists. Name another folder with --out; nothing was changed.")
         if Path(source).is_file():
-            folder = out or root / Path(source).stem
             trained_on = tuple(name.strip() for name in categories.split(",") if name.strip())
             import_published(Path(source), folder, PublishedOptions(name=folder.name, categories=trained_on))
         else:
-            folder = out or root / source
             release = import_release(read_manifest(root / MANIFEST).release(source), folder)
             typer.echo(f"Pin in {MANIFEST}: revision {release.revision}, sha256 {release.files[0].sha256}")
     typer.echo(f"Imported as {folder.name}. Calibrate it with good images before you trust a verdict.")

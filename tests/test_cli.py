@@ -193,3 +193,15 @@ def test_checkpoints_import_refuses_what_it_cannot_read(call, tmp_path):
     assert (broken.exit_code, unknown.exit_code) == (1, 2)
     assert "weights.pth" in broken.stderr
     assert "no-such-release" in unknown.stderr
+
+
+def test_an_import_never_replaces_a_checkpoint(call, tmp_path):
+    target = tmp_path / "mine"
+    target.mkdir()
+    (target / "config.json").write_text("precious")
+
+    refused = call("checkpoints", "import", "no-such-release", "--out", target)
+
+    assert refused.exit_code == 2
+    assert "exists" in refused.stderr
+    assert (target / "config.json").read_text() == "precious"

@@ -79,7 +79,8 @@ def require_writable(folder: Path, name: str) -> None:
         ) from error
     if not folder.exists():
         return
-    if not folder.is_dir() or any(path.name not in FILES for path in folder.iterdir()):
+    held = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    if held and (CONFIG not in held or held - set(FILES)):
         raise InputError(
             f"{folder.name!r} exists and is no checkpoint folder. Choose another place; nothing was changed."
         )

@@ -13,21 +13,19 @@ class Optimizer:
     """Muon (Jordan et al. 2024) on every weight that multiplies, AdamW on biases, norms, depthwise kernels
     and the scan's own decay, step and skip.
 
-    Muon orthogonalises each update, so all directions of a matrix learn equally fast; per step it lowers the
-    reconstruction loss several times faster than AdamW alone. A convolution (out, in, kh, kw) counts as the
-    matrix (out, in * kh * kw), the projections of K directions (K, P, D) as (K * P, D). `torch.optim.Muon`
-    came with torch 2.9; before, AdamW takes all.
+    Muon orthogonalises each update, so all directions of a matrix learn equally fast; what that brings is in
+    decision 0006. A convolution (out, in, kh, kw) counts as the matrix (out, in * kh * kw), projections of
+    K directions (K, P, D) as (K * P, D). `torch.optim.Muon` came with torch 2.9; before, AdamW takes all.
 
     Args:
         model: its parameters that require a gradient are fitted.
         weight_decay: on matrices and convolutions only.
-        muon: False gives AdamW everything.
     """
 
-    def __init__(self, model: nn.Module, *, weight_decay: float, muon: bool = True) -> None:
-        if muon and not hasattr(torch.optim, "Muon"):
+    def __init__(self, model: nn.Module, *, weight_decay: float) -> None:
+        muon = hasattr(torch.optim, "Muon")
+        if not muon:
             warnings.warn("AdamW alone needs more steps: Muon came with torch 2.9.", stacklevel=2)
-            muon = False
         decayed: list[nn.Parameter] = []
         exempt: list[nn.Parameter] = []
         for name, parameter in model.named_parameters():

@@ -367,20 +367,18 @@ def test_a_device_or_kernel_that_is_not_here_is_refused(tiny_checkpoint, monkeyp
         load_folder(tiny_checkpoint, device="cpu", kernel="mamba_ssm")
 
 
-@pytest.mark.parametrize("kind", ["folder", "file"])
+@pytest.mark.parametrize("kind", ["part.jpg", "README.md", "file"])
 def test_nothing_but_a_checkpoint_is_ever_replaced(tmp_path, tiny_detector, kind):
     target = tmp_path / "photos"
-    if kind == "folder":
-        target.mkdir()
-        (target / "part.jpg").write_bytes(b"precious")
-    else:
-        target.write_bytes(b"precious")
+    precious = target if kind == "file" else target / kind
+    precious.parent.mkdir(exist_ok=True)
+    precious.write_bytes(b"precious")
     config = CheckpointConfig(name="photos", detector={})
 
     with pytest.raises(InputError, match="no checkpoint folder"):
         save_checkpoint(target, tiny_detector, config, CalibrationFile(), pattern_images(tiny_detector.side))
 
-    assert (target / "part.jpg" if kind == "folder" else target).read_bytes() == b"precious"
+    assert precious.read_bytes() == b"precious"
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
