@@ -81,7 +81,8 @@ class HilbertScanBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x and result: (B, H, W, C) with H = W."""
         side = x.shape[1]
-        mixed, gate = self.in_proj(self.norm(x)).chunk(2, dim=-1)  # (B, H, W, D) each
+        normed = self.norm(x)
+        mixed, gate = (F.linear(normed, half) for half in self.in_proj.weight.chunk(2))  # (B, H, W, D) each
         mixed = F.silu(self.conv(rearrange(mixed, "B H W D -> B D H W")))
         cells = rearrange(mixed, "B D H W -> B (H W) D")
         projected = cells @ rearrange(self.x_proj, "K P D -> D (K P)")

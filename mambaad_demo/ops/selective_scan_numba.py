@@ -4,34 +4,39 @@ cached on disk.
 One pass gathers along the order, projects and softpluses Δ, advances the state and adds the output to its
 cell, tile by tile of channels, so that states stay in the first-level cache. The backward pass recomputes
 the states of a chunk from the state at its start, which the forward pass has saved. One source serves
-float32 (polynomial exp2 and softplus, relative error below 1e-6) and float64 (library functions, for
-gradient checks).
+float32 (relative error below 1e-6) and float64 (for gradient checks).
+
+A tile is a vector value in the compiled code, so nothing is left to the compiler's vectoriser. Everything
+compiled lives in this file, because numba's disk cache notices changes of the kernel's own file only.
 
 Legend: `B` batch · `L` cells · `D` channels · `N` state size · `K` directions · `R` rank of Δ · `W`
-channels of a tile.
+channels of a tile. Local arrays hold tiles row by row, so row n begins at n W.
 """
 
 import math
+import operator
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 try:
     import numba
-    from llvmlite import binding, ir
+    from llvmlite import ir
     from numba import types
-    from numba.extending import intrinsic, overload
+    from numba.core import cgutils
+    from numba.extending import intrinsic, models, overload, register_model
 except ImportError:  # optional: `selective_scan` then takes the torch form
     numba = None
 
-CHUNK = 32  # steps between saved states
+CHUNK = 64  # steps between saved states
+_BLOCK = 16  # channels of the narrowest tile
 _TILE_WIDTHS = (64, 32, 16)
-_lock = (
-    threading.Lock()
-)  # numba's workqueue layer allows one caller at a time; the others lose nothing by waiting
+_lock = threading.Lock()  # numba's workqueue layer allows one caller at a time; the others lose nothing
 
 
 def missing(kind: str) -> str | None:
@@ -50,47 +55,67 @@ def scan(
         ValueError: a row of `order` is no permutation; compiled code would read and write outside its arrays.
     """
     _require_permutations(order)
-    y: Tensor = _SelectiveScan.apply(u, x, dt_weight, dt_bias, a, order)  # type: ignore[no-untyped-call]
-    return y + u * d
+    channels = u.shape[2]
+    floats = [u, x, dt_weight, dt_bias, a, d]
+    if empty_lanes := -channels % _BLOCK:
+        floats = [t if t is x else F.pad(t, (0, empty_lanes)) for t in floats]
+    y: Tensor = _SelectiveScan.apply(*floats, order)  # type: ignore[no-untyped-call]
+    return y[..., :channels]
 
 
 class _SelectiveScan(torch.autograd.Function):
-    """Sum over directions of the scan without the skip connection."""
+    """The scan of channels that fill whole blocks."""
 
     @staticmethod
     def forward(
-        ctx: Any, u: Tensor, x: Tensor, dt_weight: Tensor, dt_bias: Tensor, a: Tensor, order: Tensor
+        ctx: Any,
+        u: Tensor,
+        x: Tensor,
+        dt_weight: Tensor,
+        dt_bias: Tensor,
+        a: Tensor,
+        d: Tensor,
+        order: Tensor,
     ) -> Tensor:
-        tensors = [t.detach().contiguous() for t in (u, x, dt_weight, dt_bias, a)]
-        path = order.to(torch.int32).contiguous()
-        needs_grad = any(ctx.needs_input_grad)
+        floats = (tensor.detach().contiguous() for tensor in (u, x, dt_weight, dt_bias, a, d))
+        inputs = (*floats, order.to(torch.int32).contiguous())
         (batch, length, channels), (directions, states, _) = u.shape, a.shape
-        chunks = -(-length // CHUNK) if needs_grad else 0
+        chunks = -(-length // CHUNK) if any(ctx.needs_input_grad) else 0
         saved = u.new_empty(batch, directions, chunks, states, channels)
-        width = _tile_width(channels)
-        groups = _direction_groups(directions, batch * (channels // width), torch.get_num_threads())
-        y = u.new_zeros(groups, batch, length, channels)
-        arrays = [t.numpy() for t in tensors]
+        blocks = _blocks(channels)
+        tiles = batch * channels // (_BLOCK * len(blocks))
+        groups = _direction_groups(directions, tiles, torch.get_num_threads())
+        y = u.new_empty(groups, batch, length, channels)
         with _lock:
             _match_torch_threads()
-            _forward(*arrays, path.numpy(), width, y.numpy(), saved.numpy())
-        ctx.save_for_backward(*tensors, path, saved)
+            _forward(_arrays(inputs), saved.numpy(), y.numpy(), blocks)
+        ctx.save_for_backward(*inputs, saved)
         return y[0] if groups == 1 else y.sum(0)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        u, x, dt_weight, dt_bias, a, path, saved = ctx.saved_tensors
-        (batch, length, channels), directions = u.shape, a.shape[0]
+        *inputs, saved = ctx.saved_tensors
+        u, x, dt_weight, dt_bias, a, d, _ = inputs
+        (batch, length, channels), directions = u.shape, len(a)
         grad_y = grads[0].contiguous()
         grad_u = u.new_empty(batch, directions, length, channels)
         grad_x = torch.zeros_like(x)
-        grad_weight, grad_bias, grad_a = (t.new_zeros(batch, *t.shape) for t in (dt_weight, dt_bias, a))
-        inputs = (t.numpy() for t in (u, x, dt_weight, dt_bias, a, path, saved, grad_y))
-        outputs = (t.numpy() for t in (grad_u, grad_x, grad_weight, grad_bias, grad_a))
+        parameters = [tensor.new_empty(batch, *tensor.shape) for tensor in (dt_weight, dt_bias, a)]
+        gradients = _arrays((grad_u, grad_x, *parameters))
         with _lock:
             _match_torch_threads()
-            _backward(*inputs, _tile_width(channels), *outputs)
-        return grad_u.sum(1), grad_x, grad_weight.sum(0), grad_bias.sum(0), grad_a.sum(0), None
+            _backward(_arrays(inputs), saved.numpy(), grad_y.numpy(), gradients, _blocks(channels))
+        return (
+            torch.addcmul(grad_u.sum(1), grad_y, d),
+            grad_x,
+            *(gradient.sum(0) for gradient in parameters),
+            (grad_y * u).sum((0, 1)),
+            None,
+        )
+
+
+def _arrays(tensors: Iterable[Tensor]) -> tuple[Any, ...]:
+    return tuple(tensor.numpy() for tensor in tensors)
 
 
 def _require_permutations(order: Tensor) -> None:
@@ -102,9 +127,10 @@ def _require_permutations(order: Tensor) -> None:
     raise ValueError(f"Each row of order must visit every cell from 0 to {length - 1} exactly once.")
 
 
-def _tile_width(channels: int) -> int:
-    """The widest tile that divides the channels; small or odd widths run as one tile."""
-    return next((width for width in _TILE_WIDTHS if channels % width == 0), channels)
+def _blocks(channels: int) -> tuple[int, ...]:
+    """The widest tile that divides the channels, as a tuple with an entry for each block: its length is part
+    of its type, so compiled code knows it."""
+    return next((0,) * (width // _BLOCK) for width in _TILE_WIDTHS if channels % width == 0)
 
 
 def _direction_groups(directions: int, tiles: int, threads: int) -> int:
@@ -123,338 +149,316 @@ def _match_torch_threads() -> None:
 
 
 if numba is not None:
-    # LLVM prefers half-wide vectors on CPUs with 512-bit ones, for fear of lower clock rates. Wide ones saved
-    # a tenth forwards where measured, nothing backwards; Skylake-class CPUs do slow down and are left alone.
-    if "+avx512f" in (_features := binding.get_host_cpu_features().flatten()) and (
-        binding.get_host_cpu_name() not in ("skylake-avx512", "cascadelake")
-    ):
-        numba.config.CPU_FEATURES = numba.config.CPU_FEATURES or f"{_features},-prefer-256-bit"
+    _FUSED = ("contract",)  # a product and a sum may become one instruction; nothing else is rearranged
+    _LOG2E, _LN2 = math.log2(math.e), math.log(2.0)
+    # 2^x on [-1/2, 1/2], error 8e-8 and 1e-16; artanh(s) / s in powers of s² up to 1/9, error 1e-9 and 1e-17.
+    _EXP2 = {
+        types.float32: (1.0, 0.6931471825, 0.2402210683, 0.0555032715, 0.0096760364, 0.0013400433),
+        types.float64: tuple(_LN2**k / math.factorial(k) for k in range(14)),
+    }
+    _ARTANH = {
+        types.float32: tuple(1 / (2 * k + 1) for k in range(8)),
+        types.float64: tuple(1 / (2 * k + 1) for k in range(17)),
+    }
 
-    # Not "reassoc": it would cancel the rounding below; sums over a tile allow it for themselves.
-    _FAST = {"contract", "nsz", "arcp", "nnan", "ninf"}
-    _FAST_SUMS = _FAST | {"reassoc"}
-    _LOG2E, _LOG2E_32 = math.log2(math.e), np.float32(math.log2(math.e))
-    _ONE, _FLOOR = np.float32(1.0), np.float32(-126.0)
-    # exp2 on [-1/2, 1/2], error 8e-8, and log1p(t)/t on [0, 1], error 3e-8; coefficients in ascending order.
-    _E1, _E2, _E3, _E4, _E5 = map(
-        np.float32, (0.6931471825, 0.2402210683, 0.0555032715, 0.0096760364, 0.0013400433)
-    )
-    _P0, _P1, _P2, _P3, _P4, _P5, _P6, _P7, _P8 = map(
-        np.float32,
-        (
-            1.0,
-            -0.4999950230,
-            0.3331927061,
-            -0.2484436929,
-            0.1911143065,
-            -0.1367477030,
-            0.0783616617,
-            -0.0295885075,
-            0.0052534579,
-        ),
-    )
-    _SHIFT = np.int32(23)
+    _jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+    _jit_parallel = numba.njit(nogil=True, cache=True, error_model="numpy", parallel=True)
+
+    class _Lanes(types.Type):
+        """Neighbouring channels in one vector, which the compiler maps onto registers of any width."""
+
+        def __init__(self, scalar: Any, width: int) -> None:
+            self.scalar, self.width = scalar, width
+            super().__init__(name=f"Lanes({scalar}, {width})")
+
+    @register_model(_Lanes)
+    class _LanesModel(models.PrimitiveModel):
+        def __init__(self, manager: Any, lanes: Any) -> None:
+            scalar = ir.FloatType() if lanes.scalar == types.float32 else ir.DoubleType()
+            super().__init__(manager, lanes, ir.VectorType(scalar, lanes.width))
+
+    def _filled(vector: Any, value: float) -> Any:
+        return ir.Constant(vector, [value] * vector.count)
+
+    def _broadcast(builder: Any, value: Any, vector: Any) -> Any:
+        """A scalar in every lane; a vector as it is."""
+        if isinstance(value.type, ir.VectorType):
+            return value
+        undefined = ir.Constant(vector, ir.Undefined)
+        single = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+        return builder.shuffle_vector(single, undefined, everywhere)
+
+    def _address(context: Any, builder: Any, kind: Any, array: Any, offset: Any, vector: Any) -> Any:
+        data = context.make_array(kind)(context, builder, array).data
+        return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
+
+    def _polynomial(builder: Any, x: Any, coefficients: tuple[float, ...]) -> Any:
+        value = _filled(x.type, coefficients[-1])
+        for coefficient in coefficients[-2::-1]:
+            product = builder.fmul(value, x, flags=_FUSED)
+            value = builder.fadd(product, _filled(x.type, coefficient), flags=_FUSED)
+        return value
 
     @intrinsic
-    def _nearest(typingctx: Any, value: Any) -> Any:
-        """Round to the nearest integer as one instruction, which fast-math cannot cancel."""
+    def _load(typingctx: Any, array: Any, offset: Any, blocks: Any) -> Any:
+        """Neighbouring elements of a contiguous array, 16 for each entry of the tuple `blocks`."""
+        lanes = _Lanes(array.dtype, _BLOCK * blocks.count)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            function = builder.module.declare_intrinsic("llvm.nearbyint", [args[0].type])
-            return builder.call(function, args)
+            vector = context.get_value_type(lanes)
+            address = _address(context, builder, array, args[0], args[1], vector)
+            return builder.load(address, align=array.dtype.bitwidth // 8)
 
-        return types.float32(types.float32), codegen
+        return lanes(array, types.intp, blocks), codegen
 
     @intrinsic
-    def _scale_by_power_of_two(typingctx: Any, value: Any, exponent: Any) -> Any:
-        """value · 2^exponent by adding to the exponent bits of a float32."""
+    def _store(typingctx: Any, array: Any, offset: Any, value: Any) -> Any:
+        """Write lanes to neighbouring elements of a contiguous array."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            int32 = ir.IntType(32)
-            whole = builder.fptosi(args[1], int32)
-            bits = builder.add(builder.bitcast(args[0], int32), builder.shl(whole, ir.Constant(int32, 23)))
-            return builder.bitcast(bits, ir.FloatType())
+            address = _address(context, builder, array, args[0], args[1], args[2].type)
+            builder.store(args[2], address, align=array.dtype.bitwidth // 8)
+            return context.get_dummy_value()
 
-        return types.float32(types.float32, types.float32), codegen
+        return types.void(array, types.intp, value), codegen
 
-    def _exp2(value: Any) -> Any:
-        raise NotImplementedError
+    def _pairwise(emit: Any) -> Any:
+        """An intrinsic of two operands, one of which may be a scalar."""
 
-    def _softplus(value: Any) -> Any:
-        raise NotImplementedError
+        @intrinsic
+        def compute(typingctx: Any, left: Any, right: Any) -> Any:
+            lanes = left if isinstance(left, _Lanes) else right
+            kinds = [kind if isinstance(kind, _Lanes) else lanes.scalar for kind in (left, right)]
 
-    @overload(_exp2, jit_options={"fastmath": _FAST})
-    def _overload_exp2(value: Any) -> Any:
-        def polynomial(value: Any) -> Any:
-            clamped = max(value, _FLOOR)
-            whole = _nearest(clamped)
-            f = clamped - whole
-            power = _ONE + f * (_E1 + f * (_E2 + f * (_E3 + f * (_E4 + f * _E5))))
-            return _scale_by_power_of_two(power, whole)
+            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                vector = context.get_value_type(lanes)
+                return emit(builder, *(_broadcast(builder, arg, vector) for arg in args))
 
-        def library(value: Any) -> Any:
-            return np.exp2(value)
+            return lanes(*kinds), codegen
 
-        return polynomial if value == types.float32 else library
+        return compute
 
-    @overload(_softplus, jit_options={"fastmath": _FAST})
-    def _overload_softplus(value: Any) -> Any:
-        def polynomial(value: Any) -> Any:
-            t = _exp2(-abs(value) * _LOG2E_32)
-            tail = _P4 + t * (_P5 + t * (_P6 + t * (_P7 + t * _P8)))
-            return max(value, np.float32(0.0)) + t * (_P0 + t * (_P1 + t * (_P2 + t * (_P3 + t * tail))))
+    def _define(operation: Any, instruction: str) -> None:
+        """Give lanes one of Python's operators."""
+        compute = _pairwise(
+            lambda builder, left, right: getattr(builder, instruction)(left, right, flags=_FUSED)
+        )
 
-        def library(value: Any) -> Any:
-            return max(value, 0.0) + math.log1p(math.exp(-abs(value)))
+        def pair(left: Any, right: Any) -> Any:
+            return compute(left, right)
 
-        return polynomial if value == types.float32 else library
+        @overload(operation)
+        def operate(left: Any, right: Any) -> Any:
+            if isinstance(left, _Lanes) or isinstance(right, _Lanes):
+                return pair
+            return None
 
-    _jit = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
-    _jit_sums = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST_SUMS)
-    _jit_parallel = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST, parallel=True)
+    _define(operator.add, "fadd")
+    _define(operator.sub, "fsub")
+    _define(operator.mul, "fmul")
+    _maximum = _pairwise(lambda builder, a, b: builder.select(builder.fcmp_unordered(">", a, b), a, b))
+
+    @intrinsic
+    def _exp2(typingctx: Any, value: Any) -> Any:
+        """2 to the power of each lane; below the smallest normal number nearly 0."""
+        mantissa, floor = (23, -126.0) if value.scalar == types.float32 else (52, -1022.0)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            (x,) = args
+            integers = ir.VectorType(ir.IntType(value.scalar.bitwidth), x.type.count)
+            lowest = _filled(x.type, floor)
+            x = builder.select(builder.fcmp_unordered(">", x, lowest), x, lowest)
+            # This sum holds the nearest integer in its last bits. Rearranged, it would cancel with the next.
+            magic = _filled(x.type, 1.5 * 2.0**mantissa)
+            shifted = builder.fadd(x, magic)
+            part = builder.fsub(x, builder.fsub(shifted, magic))
+            power = builder.bitcast(_polynomial(builder, part, _EXP2[value.scalar]), integers)
+            exponent = builder.shl(builder.bitcast(shifted, integers), _filled(integers, mantissa))
+            return builder.bitcast(builder.add(power, exponent), x.type)
+
+        return value(value), codegen
+
+    @intrinsic
+    def _log1p(typingctx: Any, value: Any) -> Any:
+        """log(1 + t) = 2 artanh(t / (2 + t)) of each lane, for t in [0, 1]."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            (t,) = args
+            two = _filled(t.type, 2.0)
+            s = builder.fdiv(t, builder.fadd(t, two))
+            series = _polynomial(builder, builder.fmul(s, s), _ARTANH[value.scalar])
+            return builder.fmul(builder.fmul(two, s), series)
+
+        return value(value), codegen
+
+    @intrinsic
+    def _sum(typingctx: Any, value: Any) -> Any:
+        """Sum of the lanes, in the order that is quickest."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            scalar, vector = args[0].type.element, args[0].type
+            kind = ir.FunctionType(scalar, [scalar, vector])
+            name = f"llvm.vector.reduce.fadd.v{vector.count}f{value.scalar.bitwidth}"
+            function = cgutils.get_or_insert_function(builder.module, kind, name)
+            return builder.call(function, [ir.Constant(scalar, 0.0), args[0]], fastmath=("reassoc",))
+
+        return value.scalar(value), codegen
 
     @_jit
-    def _step_sizes(low: Any, weight: Any, bias: Any, delta: Any) -> None:
-        """delta = softplus(bias + low · weight) for one cell and one tile; low (R,), weight (R, W)."""
-        for j in range(delta.shape[0]):
-            delta[j] = bias[j]
-        for r in range(weight.shape[0]):
-            factor = low[r]
-            for j in range(delta.shape[0]):
-                delta[j] += factor * weight[r, j]
-        for j in range(delta.shape[0]):
-            delta[j] = _softplus(delta[j])
+    def _softplus(raw: Any) -> Any:
+        return _maximum(raw, 0.0) + _log1p(_exp2(_maximum(raw, raw * -1.0) * -_LOG2E))
 
     @_jit
-    def _advance(delta: Any, drive: Any, rates: Any, b: Any, c: Any, h: Any, total: Any) -> None:
-        """One step of the recurrence for a tile: h (N, W) moves on, its reading is added to total (W,)."""
-        for n in range(h.shape[0]):
-            b_n, c_n = b[n], c[n]
-            for j in range(h.shape[1]):
-                h[n, j] = _exp2(delta[j] * rates[n, j]) * h[n, j] + drive[j] * b_n
-                total[j] += h[n, j] * c_n
+    def _aligned(count: int, like: Any) -> Any:
+        """An uninitialised array whose first element begins a cache line."""
+        memory = np.empty(count + _BLOCK, like.dtype)
+        skip = -(memory.ctypes.data // memory.itemsize) % _BLOCK
+        return memory[skip : skip + count]
+
+    @_jit
+    def _copy_tile(source: Any, start: int, stride: int, factor: Any, target: Any, blocks: Any) -> None:
+        """Rows of a tile, `stride` elements apart, to neighbouring rows of `target`."""
+        width = _BLOCK * len(blocks)
+        for row in range(len(target) // width):
+            _store(target, row * width, _load(source, start + row * stride, blocks) * factor)
+
+    @_jit
+    def _step_size(x: Any, image: int, cell: int, k: int, weight: Any, bias: Any, blocks: Any) -> Any:
+        """Δ of a tile at one cell; weight (R W,), bias (W,)."""
+        width = _BLOCK * len(blocks)
+        raw = _load(bias, 0, blocks)
+        for r in range(len(weight) // width):
+            raw = raw + _load(weight, r * width, blocks) * x[image, cell, k, r]
+        return _softplus(raw)
 
     @_jit
     def _forward_tile(
-        u: Any, x: Any, weight: Any, bias: Any, a: Any, order: Any, first: int, end: int, y: Any, saved: Any
+        inputs: Any, saved: Any, y: Any, group: int, image: int, start: int, blocks: Any
     ) -> None:
-        """Scan one tile of one image along directions first to end - 1; u, y (L, W), x (L, K, R + 2N), saved
-        (K, chunks, N, W)."""
-        states, width, rank = a.shape[1], u.shape[1], weight.shape[1]
-        rates, weight_k = np.empty((states, width), u.dtype), np.empty((rank, width), u.dtype)
-        h, delta, drive = (
-            np.empty((states, width), u.dtype),
-            np.empty(width, u.dtype),
-            np.empty(width, u.dtype),
-        )
-        total = np.empty(width, u.dtype)
-        log2e = u.dtype.type(_LOG2E)
-        for k in range(first, end):
-            rates[:] = a[k] * log2e
-            weight_k[:] = weight[k]
+        """Scan one tile of one image, from channel `start`, along one group of directions; the first group
+        adds the skip connection."""
+        u, x, weight, bias, a, d, order = inputs
+        (groups, batch, length, channels), (directions, states, _) = y.shape, a.shape
+        rank, width, chunks = weight.shape[1], _BLOCK * len(blocks), saved.shape[2]
+        rates, weights = _aligned(states * width, u), _aligned(rank * width, u)
+        biases, h = _aligned(width, u), _aligned(states * width, u)
+        skip = _load(d, start, blocks) * (1.0 if group == 0 else 0.0)
+        per_group = directions // groups
+        first = group * per_group
+        for k in range(first, first + per_group):
+            _copy_tile(a, k * states * channels + start, channels, _LOG2E, rates, blocks)
+            _copy_tile(weight, k * rank * channels + start, channels, 1.0, weights, blocks)
+            _copy_tile(bias, k * channels + start, channels, 1.0, biases, blocks)
             h[:] = 0
-            for t in range(order.shape[1]):
-                if saved.shape[1] > 0 and t % CHUNK == 0:
-                    saved[k, t // CHUNK] = h
+            for t in range(length):
+                if chunks > 0 and t % CHUNK == 0:
+                    to = ((image * directions + k) * chunks + t // CHUNK) * states * channels + start
+                    for n in range(states):
+                        _store(saved, to + n * channels, _load(h, n * width, blocks))
                 cell = order[k, t]
-                row = x[cell, k]
-                _step_sizes(row[:rank], weight_k, bias[k], delta)
-                for j in range(width):
-                    drive[j] = delta[j] * u[cell, j]
-                    total[j] = y[cell, j]
-                _advance(delta, drive, rates, row[rank : rank + states], row[rank + states :], h, total)
-                for j in range(width):
-                    y[cell, j] = total[j]
+                here = (image * length + cell) * channels + start
+                there = ((group * batch + image) * length + cell) * channels + start
+                delta = _step_size(x, image, cell, k, weights, biases, blocks)
+                value = _load(u, here, blocks)
+                drive = delta * value
+                total = value * skip if k == first else _load(y, there, blocks)
+                for n in range(states):
+                    decay = _exp2(delta * _load(rates, n * width, blocks))
+                    state = decay * _load(h, n * width, blocks) + drive * x[image, cell, k, rank + n]
+                    _store(h, n * width, state)
+                    total = total + state * x[image, cell, k, rank + states + n]
+                _store(y, there, total)
 
     @_jit_parallel
-    def _forward(
-        u: Any, x: Any, weight: Any, bias: Any, a: Any, order: Any, width: int, y: Any, saved: Any
-    ) -> None:
-        groups, batch, tiles = y.shape[0], u.shape[0], u.shape[2] // width
-        directions = order.shape[0] // groups
+    def _forward(inputs: Any, saved: Any, y: Any, blocks: Any) -> None:
+        (groups, batch, _, channels), width = y.shape, _BLOCK * len(blocks)
+        tiles = channels // width
         for task in numba.prange(groups * batch * tiles):
-            group, image, start = task // (batch * tiles), task // tiles % batch, (task % tiles) * width
-            stop = start + width
-            _forward_tile(
-                u[image, :, start:stop],
-                x[image],
-                weight[:, :, start:stop],
-                bias[:, start:stop],
-                a[:, :, start:stop],
-                order,
-                group * directions,
-                (group + 1) * directions,
-                y[group, image, :, start:stop],
-                saved[image, :, :, :, start:stop],
-            )
-
-    @_jit_sums
-    def _retreat(
-        decay: Any,
-        before: Any,
-        after: Any,
-        delta: Any,
-        drive: Any,
-        rates: Any,
-        b: Any,
-        c: Any,
-        grad_y: Any,
-        grad_h: Any,
-        grad_a: Any,
-        grad_drive: Any,
-        grad_delta: Any,
-        grad_b: Any,
-        grad_c: Any,
-    ) -> None:
-        """One step of the recurrence backwards for a tile.
-
-        `grad_h` (N, W) comes in as the gradient of the state after this step through later steps and leaves
-        as that of the state before it.
-        """
-        for n in range(grad_h.shape[0]):
-            b_n, c_n = b[n], c[n]
-            sum_b, sum_c = grad_b[n] * 0, grad_c[n] * 0
-            for j in range(grad_h.shape[1]):
-                g = grad_h[n, j] + c_n * grad_y[j]
-                sum_c += after[n, j] * grad_y[j]
-                sum_b += g * drive[j]
-                grad_drive[j] += g * b_n
-                through = g * decay[n, j]
-                exponent = through * before[n, j]
-                grad_delta[j] += rates[n, j] * exponent
-                grad_a[n, j] += delta[j] * exponent
-                grad_h[n, j] = through
-            grad_b[n] += sum_b
-            grad_c[n] += sum_c
-
-    @_jit_sums
-    def _retreat_step_size(low: Any, weight: Any, grad_raw: Any, grad_low: Any, grad_weight: Any) -> None:
-        """Gradients of the projection behind Δ; grad_raw (W,) is that of its result before the softplus."""
-        for r in range(weight.shape[0]):
-            factor, total = low[r], low[r] * 0
-            for j in range(grad_raw.shape[0]):
-                total += weight[r, j] * grad_raw[j]
-                grad_weight[r, j] += factor * grad_raw[j]
-            grad_low[r] += total
-
-    @_jit
-    def _advance_recording(
-        delta: Any, drive: Any, rates: Any, b: Any, before: Any, after: Any, decay: Any
-    ) -> None:
-        for n in range(before.shape[0]):
-            b_n = b[n]
-            for j in range(before.shape[1]):
-                decay[n, j] = _exp2(delta[j] * rates[n, j])
-                after[n, j] = decay[n, j] * before[n, j] + drive[j] * b_n
+            group, image, tile = task // (batch * tiles), task // tiles % batch, task % tiles
+            _forward_tile(inputs, saved, y, group, image, tile * width, blocks)
 
     @_jit
     def _backward_tile(
-        u: Any,
-        x: Any,
-        weight: Any,
-        bias: Any,
-        a: Any,
-        order: Any,
-        saved: Any,
-        grad_y: Any,
-        grad_u: Any,
-        grad_x: Any,
-        grad_weight: Any,
-        grad_bias: Any,
-        grad_a: Any,
+        inputs: Any, saved: Any, grad_y: Any, gradients: Any, image: int, k: int, start: int, blocks: Any
     ) -> None:
-        """Gradients of one tile along one direction, chunk by chunk from the last; u, grad_y (L, W)."""
-        length, width = u.shape
-        states, rank = a.shape[0], weight.shape[0]
-        kind = u.dtype
-        log2e, one = kind.type(_LOG2E), kind.type(1)
-        rates, natural_rates = np.empty((states, width), kind), np.empty((states, width), kind)
-        weight_k, sum_weight = np.empty((rank, width), kind), np.zeros((rank, width), kind)
-        natural_rates[:] = a
-        rates[:] = natural_rates * log2e
-        weight_k[:] = weight
-        sum_a, grad_h = np.zeros((states, width), kind), np.zeros((states, width), kind)
-        history, decay = np.empty((CHUNK + 1, states, width), kind), np.empty((CHUNK, states, width), kind)
-        delta, drive = np.empty((CHUNK, width), kind), np.empty((CHUNK, width), kind)
-        grad_drive, grad_delta, grad_out = np.empty(width, kind), np.empty(width, kind), np.empty(width, kind)
-        for chunk in range(saved.shape[0] - 1, -1, -1):
-            start, stop = chunk * CHUNK, min(length, (chunk + 1) * CHUNK)
-            history[0] = saved[chunk]
-            for i in range(stop - start):
-                cell = order[start + i]
-                _step_sizes(x[cell, :rank], weight_k, bias, delta[i])
-                for j in range(width):
-                    drive[i, j] = delta[i, j] * u[cell, j]
-                b = x[cell, rank : rank + states]
-                _advance_recording(delta[i], drive[i], rates, b, history[i], history[i + 1], decay[i])
-            for i in range(stop - start - 1, -1, -1):
-                cell = order[start + i]
-                row, grad_row = x[cell], grad_x[cell]
-                for j in range(width):
-                    grad_drive[j] = 0
-                    grad_delta[j] = 0
-                    grad_out[j] = grad_y[cell, j]
-                _retreat(
-                    decay[i],
-                    history[i],
-                    history[i + 1],
-                    delta[i],
-                    drive[i],
-                    natural_rates,
-                    row[rank : rank + states],
-                    row[rank + states :],
-                    grad_out,
-                    grad_h,
-                    sum_a,
-                    grad_drive,
-                    grad_delta,
-                    grad_row[rank : rank + states],
-                    grad_row[rank + states :],
+        """Gradients of one tile of one image along one direction, chunk by chunk from the last."""
+        u, x, weight, bias, a, _, order = inputs
+        grad_u, grad_x, grad_weight, grad_bias, grad_a = gradients
+        (_, length, channels), (directions, states, _), rank = u.shape, a.shape, weight.shape[1]
+        width, chunks, scan = _BLOCK * len(blocks), saved.shape[2], image * directions + k
+        rates, weights = _aligned(states * width, u), _aligned(rank * width, u)
+        biases, grad_h = _aligned(width, u), _aligned(states * width, u)
+        _copy_tile(a, k * states * channels + start, channels, _LOG2E, rates, blocks)
+        _copy_tile(weight, k * rank * channels + start, channels, 1.0, weights, blocks)
+        _copy_tile(bias, k * channels + start, channels, 1.0, biases, blocks)
+        sum_a, sum_weight = _aligned(states * width, u), _aligned(rank * width, u)
+        sum_bias = _aligned(width, u)
+        grad_h[:], sum_a[:], sum_weight[:], sum_bias[:] = 0, 0, 0, 0
+        history = _aligned((CHUNK + 1) * states * width, u)  # states before the first step and after each
+        decays, deltas = _aligned(CHUNK * states * width, u), _aligned(CHUNK * width, u)
+        for chunk in range(chunks - 1, -1, -1):
+            steps = min(length - chunk * CHUNK, CHUNK)
+            _copy_tile(
+                saved,
+                (scan * chunks + chunk) * states * channels + start,
+                channels,
+                1.0,
+                history[: states * width],
+                blocks,
+            )
+            for i in range(steps):
+                cell = order[k, chunk * CHUNK + i]
+                delta = _step_size(x, image, cell, k, weights, biases, blocks)
+                drive = delta * _load(u, (image * length + cell) * channels + start, blocks)
+                _store(deltas, i * width, delta)
+                for n in range(states):
+                    at = (i * states + n) * width
+                    decay = _exp2(delta * _load(rates, n * width, blocks))
+                    state = decay * _load(history, at, blocks) + drive * x[image, cell, k, rank + n]
+                    _store(decays, at, decay)
+                    _store(history, at + states * width, state)
+            for i in range(steps - 1, -1, -1):
+                cell = order[k, chunk * CHUNK + i]
+                here = (image * length + cell) * channels + start
+                delta, value, out = (
+                    _load(deltas, i * width, blocks),
+                    _load(u, here, blocks),
+                    _load(grad_y, here, blocks),
                 )
-                for j in range(width):
-                    grad_u[cell, j] = grad_drive[j] * delta[i, j]
-                    slope = one - _exp2(-delta[i, j] * log2e)  # sigmoid, from softplus
-                    grad_delta[j] = (grad_delta[j] + grad_drive[j] * u[cell, j]) * slope
-                    grad_bias[j] += grad_delta[j]
-                _retreat_step_size(row[:rank], weight_k, grad_delta, grad_row[:rank], sum_weight)
-        grad_weight[:] = sum_weight
-        grad_a[:] = sum_a
+                drive = delta * value
+                grad_drive, grad_delta = delta * 0.0, delta * 0.0
+                for n in range(states):
+                    at = (i * states + n) * width
+                    grad = _load(grad_h, n * width, blocks) + out * x[image, cell, k, rank + states + n]
+                    after = _load(history, at + states * width, blocks)
+                    grad_x[image, cell, k, rank + states + n] += _sum(after * out)
+                    grad_x[image, cell, k, rank + n] += _sum(grad * drive)
+                    grad_drive = grad_drive + grad * x[image, cell, k, rank + n]
+                    through = grad * _load(decays, at, blocks)
+                    exponent = through * _load(history, at, blocks)
+                    grad_delta = grad_delta + exponent * _load(rates, n * width, blocks)
+                    _store(sum_a, n * width, _load(sum_a, n * width, blocks) + delta * exponent)
+                    _store(grad_h, n * width, through)
+                _store(grad_u, (scan * length + cell) * channels + start, grad_drive * delta)
+                slope = 1.0 - _exp2(delta * -_LOG2E)  # sigmoid, from softplus
+                grad_raw = (grad_delta * _LN2 + grad_drive * value) * slope
+                _store(sum_bias, 0, _load(sum_bias, 0, blocks) + grad_raw)
+                for r in range(rank):
+                    low = x[image, cell, k, r]
+                    grad_x[image, cell, k, r] += _sum(_load(weights, r * width, blocks) * grad_raw)
+                    _store(sum_weight, r * width, _load(sum_weight, r * width, blocks) + grad_raw * low)
+        for n in range(states):
+            _store(grad_a, (scan * states + n) * channels + start, _load(sum_a, n * width, blocks))
+        for r in range(rank):
+            _store(grad_weight, (scan * rank + r) * channels + start, _load(sum_weight, r * width, blocks))
+        _store(grad_bias, scan * channels + start, _load(sum_bias, 0, blocks))
 
     @_jit_parallel
-    def _backward(
-        u: Any,
-        x: Any,
-        weight: Any,
-        bias: Any,
-        a: Any,
-        order: Any,
-        saved: Any,
-        grad_y: Any,
-        width: int,
-        grad_u: Any,
-        grad_x: Any,
-        grad_weight: Any,
-        grad_bias: Any,
-        grad_a: Any,
-    ) -> None:
-        directions, tiles = order.shape[0], u.shape[2] // width
+    def _backward(inputs: Any, saved: Any, grad_y: Any, gradients: Any, blocks: Any) -> None:
+        u, order, width = inputs[0], inputs[6], _BLOCK * len(blocks)
+        directions = len(order)
         for task in numba.prange(u.shape[0] * directions):
             image, k = task // directions, task % directions
-            for tile in range(tiles):
-                start = tile * width
-                stop = start + width
-                _backward_tile(
-                    u[image, :, start:stop],
-                    x[image, :, k],
-                    weight[k, :, start:stop],
-                    bias[k, start:stop],
-                    a[k, :, start:stop],
-                    order[k],
-                    saved[image, k, :, :, start:stop],
-                    grad_y[image, :, start:stop],
-                    grad_u[image, k, :, start:stop],
-                    grad_x[image, :, k],
-                    grad_weight[image, k, :, start:stop],
-                    grad_bias[image, k, start:stop],
-                    grad_a[image, k, :, start:stop],
-                )
+            for tile in range(u.shape[2] // width):
+                _backward_tile(inputs, saved, grad_y, gradients, image, k, tile * width, blocks)
