@@ -4,11 +4,11 @@ Only the folders below one root can be named here, so the name may come from a v
 `hub.checkpoints`' business.
 """
 
-import threading
 from pathlib import Path
 
 from mambaad_demo.errors import UnknownReleaseError
 from mambaad_demo.hub.checkpoints import embedded_names
+from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.predictor import Predictor
 
 
@@ -20,8 +20,6 @@ class Catalog:
         self._device = device
         self._kernel = kernel
         self._predictors: dict[str, Predictor] = {}
-        self._locks: dict[str, threading.Lock] = {}
-        self._guard = threading.Lock()
 
     def names(self) -> tuple[str, ...]:
         """Names that `predictor` accepts, the default `mambaad` first where it is present."""
@@ -37,11 +35,12 @@ class Catalog:
         if name not in self.names():
             known = ", ".join(self.names()) or "none"
             raise UnknownReleaseError(f"There is no checkpoint {name!r}. Available: {known}.")
-        with self._guard:
-            lock = self._locks.setdefault(name, threading.Lock())
-        with lock:
-            if name not in self._predictors:
-                self._predictors[name] = Predictor.from_checkpoint(
-                    name, device=self._device, kernel=self._kernel, checkpoints_root=self._root
-                )
-            return self._predictors[name]
+        if name not in self._predictors:
+            model_thread.run(self._load, name)
+        return self._predictors[name]
+
+    def _load(self, name: str) -> None:
+        if name not in self._predictors:
+            self._predictors[name] = Predictor.from_checkpoint(
+                name, device=self._device, kernel=self._kernel, checkpoints_root=self._root
+            )

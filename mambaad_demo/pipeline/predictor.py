@@ -274,7 +274,7 @@ def _cell_area(model_input: ModelInput) -> float:
 
 
 def _as_uint8(pixels: np.ndarray) -> np.ndarray:
-    return np.rint(pixels * 255.0).astype(np.uint8)
+    return (pixels * 255.0 + 0.5).astype(np.uint8)
 
 
 def _milliseconds_since(start: float) -> float:

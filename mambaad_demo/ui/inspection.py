@@ -9,6 +9,7 @@ from pathlib import Path
 from mambaad_demo.errors import InputError
 from mambaad_demo.hub.schemas import CategoryCalibration
 from mambaad_demo.hub.self_test import SelfTest
+from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.pipeline.prediction import Prediction
 from mambaad_demo.ui.samples import SamplePart, SampleShelf
@@ -65,7 +66,8 @@ class Inspector:
             CheckpointError: the checkpoint cannot be loaded.
         """
         predictor = self.catalog.predictor(question.checkpoint)
-        prediction = predictor.predict(self._picture(question.source), category=question.category)
+        picture = self._picture(question.source)
+        prediction = model_thread.run(predictor.predict, picture, category=question.category)
         return Inspection(
             source=question.source,
             prediction=prediction,
