@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -82,19 +83,28 @@ def app_url(
     checkpoints_root: Path, uploads_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Address of the running app."""
+    settings = {"MAMBAAD_CHECKPOINTS": str(checkpoints_root), "GRADIO_TEMP_DIR": str(uploads_folder)}
+    with running_app(tmp_path_factory.mktemp("home"), settings) as (url, log):
+        yield url
+    written = log.read_text(encoding="utf-8", errors="replace")
+    assert "A handler failed" not in written, written[-4000:]
+    assert "Warning" not in written, written[-4000:]
+
+
+@contextmanager
+def running_app(home: Path, settings: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+    """Address and log of an app in a process of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    home = tmp_path_factory.mktemp("home")
     environment = {
         **os.environ,
         "PORT": str(port),
         "MAMBAAD_HOME": str(home),
-        "MAMBAAD_CHECKPOINTS": str(checkpoints_root),
         "MAMBAAD_MAX_UPLOAD_MB": "8",
-        "GRADIO_TEMP_DIR": str(uploads_folder),
         "HF_HUB_OFFLINE": "1",
+        **settings,
     }
     log = home / "app.log"
     with log.open("wb") as output:
@@ -103,12 +113,10 @@ def app_url(
         )
     try:
         _wait_until_it_answers(url, process, log)
-        yield url
+        yield url, log
     finally:
         process.terminate()
         process.wait(timeout=20)
-    written = log.read_text(encoding="utf-8", errors="replace")
-    assert "A handler failed" not in written, written[-4000:]
 
 
 def _wait_until_it_answers(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -2,12 +2,15 @@
 
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
+
+from mambaad_demo.ui.samples import SampleShelf
 
 CONTRACT = {
     "file", "sha256", "width", "height", "checkpoint", "decoder", "encoder", "category", "category_source",
@@ -46,6 +49,34 @@ def test_inspect_answers_gradio_client_with_the_contract_and_two_pictures(client
     for path in pictures:
         with Image.open(path) as answer:
             assert answer.size == (90, 60)
+
+
+def inspected(app_url, path):
+    """Result without its timings and the bytes of the heat map, through plain HTTP."""
+    with httpx.Client(base_url=f"{app_url}/gradio_api", timeout=120) as http:
+        with path.open("rb") as content:
+            (stored,) = http.post("/upload", files={"files": (path.name, content)}).json()
+        file = {"path": stored, "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
+        event = http.post("/call/inspect", json={"data": [file, "", ""]}).json()["event_id"]
+        answer = http.get(f"/call/inspect/{event}").text
+        assert "event: complete" in answer, answer
+        result, (_, heat) = json.loads(answer.rsplit("data: ", 1)[1])
+        del result["timings_ms"]
+        return result, httpx.get(heat["url"], timeout=30).content
+
+
+def test_eight_requests_at_once_give_the_same_bits_as_one_after_another(app_url, tmp_path):
+    shelf = SampleShelf()
+    pictures = [tmp_path / f"{number}.jpg" for number in range(8)]
+    for part, path in zip(shelf.parts, pictures, strict=False):
+        path.write_bytes(shelf.photo(part))
+
+    alone = [inspected(app_url, path) for path in pictures]
+    with ThreadPoolExecutor(8) as visitors:
+        together = list(visitors.map(lambda path: inspected(app_url, path), pictures))
+
+    assert len({heat for _, heat in alone}) == 8
+    assert together == alone
 
 
 def test_health_says_what_runs(client):
