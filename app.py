@@ -19,7 +19,12 @@ def main() -> None:
         os.environ["GRADIO_TEMP_DIR"] = str(uploads)
         delete_old_files(uploads, minutes=settings.retention_minutes)
     signal.signal(signal.SIGTERM, _interrupt)
-    catalog = Catalog(settings.checkpoints, device=settings.device, kernel=settings.kernel)
+    catalog = Catalog(
+        settings.checkpoints,
+        device=settings.device,
+        kernel=settings.kernel,
+        precision=settings.precision,
+    )
     app = build_app(catalog, retention_minutes=settings.retention_minutes)
     app.launch(
         **launch_options(

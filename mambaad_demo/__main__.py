@@ -87,7 +87,12 @@ def doctor(as_json: Json = False, device: DeviceOption = None) -> None:
     """Show versions, device and kernel, and run the self-test of every checkpoint."""
     with _errors_shown():
         settings = Settings.from_env(os.environ)
-        health = examine(settings.checkpoints, device=device or settings.device, kernel=settings.kernel)
+        health = examine(
+            settings.checkpoints,
+            device=device or settings.device,
+            kernel=settings.kernel,
+            precision=settings.precision,
+        )
     typer.echo(json.dumps(health.to_json(), indent=2) if as_json else _health_text(health))
     raise typer.Exit(0 if health.is_healthy else FAILED)
 
@@ -129,6 +134,7 @@ def verify(
                 settings.checkpoints,
                 device=device or settings.device,
                 kernel=settings.kernel,
+                precision=settings.precision,
                 allowed_repos=settings.allowed_repos,
             )
             for name in names or embedded_names(settings.checkpoints)
@@ -167,6 +173,7 @@ def _predictor(checkpoint: str, device: Device | None) -> Predictor:
         checkpoint,
         device=device or settings.device,
         kernel=settings.kernel,
+        precision=settings.precision,
         checkpoints_root=settings.checkpoints,
         allowed_repos=settings.allowed_repos,
     )
@@ -205,7 +212,7 @@ def _health_text(health: Health) -> str:
         [
             f"mambaad_demo {health.version} on Python {health.python}, {health.platform}",
             f"packages: {packages}",
-            f"device: {health.device} ({health.device_name})",
+            f"device: {health.device} ({health.device_name}), encoder in {health.precision}",
             f"scan kernel: {health.kernel}; can run: {', '.join(health.kernels)}",
             *(f"  not {name}: {reason}" for name, reason in health.kernels_missing.items()),
             *(_checkpoint_line(checkpoint) for checkpoint in health.checkpoints),

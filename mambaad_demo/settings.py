@@ -8,10 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, get_args
+from typing import Self, cast, get_args
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.hub.layout import EMBEDDED_ROOT
+from mambaad_demo.models.encoder import Precision
 from mambaad_demo.ops.selective_scan import Backend
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -43,6 +44,9 @@ class Settings:
     kernel: str = "auto"
     """Selective-scan backend, one of `ops.selective_scan.Backend` (`MAMBAAD_KERNEL`)."""
 
+    precision: Precision = "float32"
+    """Arithmetic of the encoder, one of `models.encoder.Precision` (`MAMBAAD_PRECISION`)."""
+
     allowed_repos: tuple[str, ...] = ()
     """Hub repositories, `owner/name`, that may be loaded besides the manifest's; split at commas and spaces
     (`MAMBAAD_ALLOWED_REPOS`)."""
@@ -65,6 +69,7 @@ class Settings:
     def __post_init__(self) -> None:
         _require_one_of("MAMBAAD_DEVICE", self.device, DEVICES)
         _require_one_of("MAMBAAD_KERNEL", self.kernel, get_args(Backend))
+        _require_one_of("MAMBAAD_PRECISION", self.precision, get_args(Precision))
         _require_within("MAMBAAD_RETENTION_MINUTES", self.retention_minutes, 1, _MINUTES_IN_A_YEAR)
         _require_within("MAMBAAD_MAX_UPLOAD_MB", self.max_upload_mb, 1, 4096)
         _require_within("PORT", self.port, 1, 65_535)
@@ -92,6 +97,7 @@ class Settings:
             checkpoints=Path(given.get("MAMBAAD_CHECKPOINTS", EMBEDDED_ROOT)).expanduser().absolute(),
             device=given.get("MAMBAAD_DEVICE", "auto"),
             kernel=given.get("MAMBAAD_KERNEL", "auto"),
+            precision=cast(Precision, given.get("MAMBAAD_PRECISION", "float32")),  # checked above
             allowed_repos=tuple(given.get("MAMBAAD_ALLOWED_REPOS", "").replace(",", " ").split()),
             retention_minutes=_integer(given, "MAMBAAD_RETENTION_MINUTES", default=DEFAULT_RETENTION_MINUTES),
             max_upload_mb=_integer(given, "MAMBAAD_MAX_UPLOAD_MB", default=DEFAULT_MAX_UPLOAD_MB),

@@ -52,6 +52,7 @@ def _run(options: argparse.Namespace) -> Report:
         options.checkpoint,
         device=options.device or settings.device,
         kernel=settings.kernel,
+        precision=settings.precision,
         checkpoints_root=settings.checkpoints,
         allowed_repos=settings.allowed_repos,
     )

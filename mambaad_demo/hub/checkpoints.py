@@ -5,6 +5,7 @@ Fetching stands in `remote`, verifying in `loading`, writing in `saving`.
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -15,6 +16,7 @@ from mambaad_demo.hub.loading import Checkpoint, load_folder, resolve_device
 from mambaad_demo.hub.manifest import read_manifest
 from mambaad_demo.hub.remote import Download, HubReference, fetch_folder, require_allowed
 from mambaad_demo.hub.saving import round_to_half, save_checkpoint
+from mambaad_demo.models.encoder import Precision
 
 __all__ = [
     "EMBEDDED_ROOT",
@@ -33,6 +35,7 @@ def load_checkpoint(
     *,
     device: str = "auto",
     kernel: str = "auto",
+    precision: Precision = "float32",
     checkpoints_root: Path | None = None,
     allowed_repos: Iterable[str] = (),
     download: Download = snapshot_download,
@@ -44,6 +47,7 @@ def load_checkpoint(
             "owner/repo@revision" with a full commit of an allow-listed repository; tried in this order.
         device: auto, cpu or cuda.
         kernel: selective-scan backend, see `ops.selective_scan`.
+        precision: arithmetic of the encoder, see `models.encoder.Encoder`.
         checkpoints_root: holds embedded checkpoints and the manifest; the repository's own by default.
         allowed_repos: repositories allowed besides the manifest's.
         download: `huggingface_hub.snapshot_download` or a stand-in.
@@ -56,13 +60,14 @@ def load_checkpoint(
         InputError: the device asked for is not here.
     """
     root = checkpoints_root or EMBEDDED_ROOT
+    load = partial(load_folder, device=device, kernel=kernel, precision=precision)
     if str(name) in embedded_names(root):
-        return replace(load_folder(root / str(name), device=device, kernel=kernel), name=str(name))
+        return replace(load(root / str(name)), name=str(name))
     if Path(name).is_dir():
-        return load_folder(Path(name), device=device, kernel=kernel)
+        return load(Path(name))
     reference = _reference(str(name), root, allowed_repos)
     folder = fetch_folder(reference, FILES, download=download)
-    return replace(load_folder(folder, device=device, kernel=kernel), name=str(name))
+    return replace(load(folder), name=str(name))
 
 
 def _reference(name: str, root: Path, allowed_repos: Iterable[str]) -> HubReference:

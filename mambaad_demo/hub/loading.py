@@ -25,6 +25,7 @@ from mambaad_demo.hub.schemas import CalibrationFile, CheckpointConfig, FileHash
 from mambaad_demo.hub.self_test import SelfTest, require_passed, run_self_test
 from mambaad_demo.hub.weights import file_sha256, read_tensors
 from mambaad_demo.models.detector import Detector, DetectorConfig, build_detector
+from mambaad_demo.models.encoder import Precision
 
 _ENCODER = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*", re.ASCII)  # timm would follow "hf-hub:…" or a path
 _MAX_JSON_BYTES = 32 * 1024 * 1024
@@ -50,7 +51,9 @@ class Checkpoint:
     self_test: SelfTest
 
 
-def load_folder(folder: Path, *, device: str = "auto", kernel: str = "auto") -> Checkpoint:
+def load_folder(
+    folder: Path, *, device: str = "auto", kernel: str = "auto", precision: Precision = "float32"
+) -> Checkpoint:
     """Verify and load a checkpoint folder; arguments and errors as for `checkpoints.load_checkpoint`."""
     for required in (CONFIG, WEIGHTS, CALIBRATION, GOLDEN):
         if not (folder / required).is_file():
@@ -65,6 +68,7 @@ def load_folder(folder: Path, *, device: str = "auto", kernel: str = "auto") -> 
     _require_fitting(calibration, detector, config.name)
     detector.kernel = kernel
     kernel = detector.resolved_kernel(target)
+    detector.encoder.precision = precision
     detector.to(target).eval()
     self_test = run_self_test(detector, folder / GOLDEN)
     require_passed(self_test, checkpoint=config.name, device=target.type, kernel=kernel)

@@ -76,8 +76,8 @@ def require_passed(result: SelfTest, *, checkpoint: str, device: str, kernel: st
             f"The self-test of checkpoint {checkpoint!r} failed on {device} with kernel {kernel!r}: a map "
             "differs by "
             f"{result.largest_difference:.3g}, at most {result.tolerance:g} is accepted. Set "
-            "MAMBAAD_KERNEL=torch or "
-            "MAMBAAD_DEVICE=cpu, or fetch the checkpoint again."
+            "MAMBAAD_KERNEL=torch, MAMBAAD_PRECISION=float32 or MAMBAAD_DEVICE=cpu, or fetch the checkpoint "
+            "again."
         )
 
 

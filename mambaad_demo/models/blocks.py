@@ -19,7 +19,13 @@ from torch import Tensor, nn
 from mambaad_demo.ops.scan_order import scan_directions
 from mambaad_demo.ops.selective_scan import selective_scan
 
-cached_directions = lru_cache(maxsize=128)(scan_directions)
+
+@lru_cache(maxsize=128)
+@torch.inference_mode(False)
+def cached_directions(scan: "ScanConfig", side: int, device: torch.device) -> Tensor:
+    """The orders of a scan block, (K, side²) int32, once for each size and device."""
+    order = scan_directions(scan.path, side, scan.directions, scan.direction_set)
+    return order.to(device, torch.int32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +99,7 @@ class HilbertScanBlock(nn.Module):
             self.dt_bias,
             -torch.exp(self.a_log),
             self.d.sum(0),
-            cached_directions(self.scan.path, side, self.scan.directions, self.scan.direction_set),
+            cached_directions(self.scan, side, x.device),
             backend=self.kernel,
         )
         y = self.out_norm(rearrange(y, "B (H W) D -> B H W D", H=side))

@@ -15,6 +15,7 @@ from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 WeightsSource = Literal["package", "hub", "checkpoint", "random"]
+Precision = Literal["float32", "float16", "bfloat16"]
 
 STRIDES = (4, 8, 16)
 PACKAGED_ENCODER = "tf_efficientnet_lite0"
@@ -24,11 +25,14 @@ class Encoder(nn.Module):
     """Frozen backbone; always in eval mode, never a gradient.
 
     `channels` are its output channels at strides 4, 8, 16. Attributes `mean` and `std` are the input
-    normalisation the backbone was trained with.
+    normalisation the backbone was trained with. `precision` says how to compute, not what: in half precision
+    convolutions are quicker on hardware made for it and differ in the third or fourth digit; results stay
+    float32.
     """
 
     mean: Tensor
     std: Tensor
+    precision: Precision = "float32"
 
     def __init__(self, name: str, *, pretrained: bool = False) -> None:
         super().__init__()
@@ -54,7 +58,12 @@ class Encoder(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """images (B, 3, S, S) in [0, 1] → features (B, C, S/4, S/4), (B, C, S/8, S/8), (B, C, S/16, S/16)."""
         normalized = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        return list(self.backbone(normalized))
+        half = self.precision != "float32"
+        with torch.autocast(
+            images.device.type, getattr(torch, self.precision) if half else None, enabled=half
+        ):
+            features = self.backbone(normalized)
+        return [feature.float() for feature in features]
 
 
 def _indices_of_strides(name: str) -> list[int]:

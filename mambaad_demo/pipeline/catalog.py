@@ -4,10 +4,12 @@ Only the folders below one root can be named here, so the name may come from a v
 `hub.checkpoints`' business.
 """
 
+from functools import partial
 from pathlib import Path
 
 from mambaad_demo.errors import UnknownReleaseError
 from mambaad_demo.hub.checkpoints import embedded_names
+from mambaad_demo.models.encoder import Precision
 from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.predictor import Predictor
 
@@ -15,10 +17,22 @@ from mambaad_demo.pipeline.predictor import Predictor
 class Catalog:
     """The checkpoints below a folder, loaded when first asked for; safe to share between threads."""
 
-    def __init__(self, checkpoints_root: Path, *, device: str = "auto", kernel: str = "auto") -> None:
+    def __init__(
+        self,
+        checkpoints_root: Path,
+        *,
+        device: str = "auto",
+        kernel: str = "auto",
+        precision: Precision = "float32",
+    ) -> None:
         self._root = checkpoints_root
-        self._device = device
-        self._kernel = kernel
+        self._open = partial(
+            Predictor.from_checkpoint,
+            device=device,
+            kernel=kernel,
+            precision=precision,
+            checkpoints_root=checkpoints_root,
+        )
         self._predictors: dict[str, Predictor] = {}
 
     def names(self) -> tuple[str, ...]:
@@ -41,6 +55,4 @@ class Catalog:
 
     def _load(self, name: str) -> None:
         if name not in self._predictors:
-            self._predictors[name] = Predictor.from_checkpoint(
-                name, device=self._device, kernel=self._kernel, checkpoints_root=self._root
-            )
+            self._predictors[name] = self._open(name)

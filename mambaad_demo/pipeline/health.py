@@ -11,6 +11,7 @@ import torch
 
 from mambaad_demo.errors import DemoError
 from mambaad_demo.hub.checkpoints import embedded_names, load_checkpoint, resolve_device
+from mambaad_demo.models.encoder import Precision
 from mambaad_demo.ops.selective_scan import available_backends, resolve_backend, unavailable_backends
 from mambaad_demo.version import __version__
 
@@ -49,6 +50,8 @@ class Health:
     """None where not installed; some are optional."""
     device: str
     device_name: str
+    precision: str
+    """Arithmetic of the encoder."""
     kernel: str
     kernels: tuple[str, ...]
     """All that can run on the device, preferred one first."""
@@ -66,7 +69,13 @@ class Health:
         return asdict(self) | {"healthy": self.is_healthy}
 
 
-def examine(checkpoints_root: Path, *, device: str = "auto", kernel: str = "auto") -> Health:
+def examine(
+    checkpoints_root: Path,
+    *,
+    device: str = "auto",
+    kernel: str = "auto",
+    precision: Precision = "float32",
+) -> Health:
     """Look at everything; loads each checkpoint once.
 
     Raises:
@@ -80,11 +89,12 @@ def examine(checkpoints_root: Path, *, device: str = "auto", kernel: str = "auto
         packages={name: _version(name) for name in _PACKAGES},
         device=target.type,
         device_name=torch.cuda.get_device_name(target) if target.type == "cuda" else platform.machine(),
+        precision=precision,
         kernel=resolve_backend(kernel, target),
         kernels=available_backends(target),
         kernels_missing=unavailable_backends(target),
         checkpoints=tuple(
-            examine_checkpoint(name, checkpoints_root, device=device, kernel=kernel)
+            examine_checkpoint(name, checkpoints_root, device=device, kernel=kernel, precision=precision)
             for name in embedded_names(checkpoints_root)
         ),
     )
@@ -96,6 +106,7 @@ def examine_checkpoint(
     *,
     device: str = "auto",
     kernel: str = "auto",
+    precision: Precision = "float32",
     allowed_repos: Iterable[str] = (),
 ) -> CheckpointHealth:
     """Load one checkpoint with all its checks; a refusal becomes the result."""
@@ -104,6 +115,7 @@ def examine_checkpoint(
             name,
             device=device,
             kernel=kernel,
+            precision=precision,
             checkpoints_root=checkpoints_root,
             allowed_repos=allowed_repos,
         )

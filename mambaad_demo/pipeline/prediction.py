@@ -122,6 +122,7 @@ class Prediction:
     """Milliseconds for `decode`, `preprocess`, `model`, `map` and their sum, `total`."""
     kernel: str
     device: str
+    precision: str
     version: str
     notes: tuple[str, ...] = ()
     """What a person should know: how the file was read, what the result does not rest on."""
@@ -177,6 +178,7 @@ class Prediction:
             "timings_ms": {name: round(value, 2) for name, value in self.timings_ms.items()},
             "kernel": self.kernel,
             "device": self.device,
+            "precision": self.precision,
             "version": self.version,
             "notes": list(self.notes),
         }

@@ -18,6 +18,7 @@ from mambaad_demo.data.uploads import load_image
 from mambaad_demo.errors import DemoError, InputError, UnknownCategoryError
 from mambaad_demo.hub.checkpoints import Checkpoint, load_checkpoint
 from mambaad_demo.hub.schemas import CategoryCalibration
+from mambaad_demo.models.encoder import Precision
 from mambaad_demo.pipeline.inference import DetectorRunner, ModelInput, image_score
 from mambaad_demo.pipeline.prediction import UNKNOWN_CATEGORY, Limits, Prediction, Region, Verdict
 from mambaad_demo.pipeline.regions import find_regions
@@ -53,6 +54,7 @@ class Predictor:
         *,
         device: str = "auto",
         kernel: str = "auto",
+        precision: Precision = "float32",
         checkpoints_root: Path | None = None,
         allowed_repos: Iterable[str] = (),
     ) -> Self:
@@ -62,6 +64,7 @@ class Predictor:
                 name,
                 device=device,
                 kernel=kernel,
+                precision=precision,
                 checkpoints_root=checkpoints_root,
                 allowed_repos=allowed_repos,
             )
@@ -83,6 +86,11 @@ class Predictor:
     def kernel(self) -> str:
         """Selective-scan backend that runs there."""
         return self.runner.kernel
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic of the encoder: `float32`, `float16` or `bfloat16`."""
+        return self.runner.detector.encoder.precision
 
     def limits(self, category: str) -> Limits:
         """Limits of a category; both None where it is not calibrated."""
@@ -201,6 +209,7 @@ class Predictor:
             timings_ms=timings | {"total": sum(timings.values())},
             kernel=self.kernel,
             device=self.device,
+            precision=self.precision,
             version=__version__,
             notes=(*image.notes, *_notes(category, calibration, suggestion, given)),
         )

@@ -413,3 +413,12 @@ def test_category_embeddings_of_another_encoder_are_refused(tiny_checkpoint, reh
 
     with pytest.raises(CheckpointCorruptError, match="embeddings"):
         load_folder(tiny_checkpoint)
+
+
+def test_an_encoder_in_half_precision_must_pass_the_self_test_too():
+    half = load_checkpoint("mambaad", device="cpu", precision="float16")
+
+    assert half.detector.encoder.precision == "float16"
+    assert 1e-5 < half.self_test.largest_difference <= half.self_test.tolerance
+    with pytest.raises(CheckpointCorruptError, match="MAMBAAD_PRECISION=float32"):
+        load_checkpoint("mambaad", device="cpu", precision="bfloat16")

@@ -154,3 +154,16 @@ def test_an_unknown_source_of_weights_is_refused_instead_of_leaving_random_ones(
 def test_a_backbone_without_maps_at_the_three_strides_is_refused() -> None:
     with pytest.raises(ValueError, match="vit_tiny_patch16_224"):
         build_encoder("vit_tiny_patch16_224", "random")
+
+
+@pytest.mark.parametrize(("precision", "angle"), [("float16", 1e-4), ("bfloat16", 1e-2)])
+def test_in_half_precision_features_point_the_same_way_and_stay_float32(
+    packaged: Encoder, monkeypatch: pytest.MonkeyPatch, precision: str, angle: float
+) -> None:
+    images = random_tensor(1, 3, 64, 64).sigmoid()
+    full = packaged(images)
+    monkeypatch.setattr(packaged, "precision", precision)
+    for rough, exact in zip(packaged(images), full, strict=True):
+        assert rough.dtype == torch.float32
+        assert not torch.equal(rough, exact)
+        assert 1 - F.cosine_similarity(rough.flatten(), exact.flatten(), dim=0) < angle

@@ -24,6 +24,8 @@ class GrayDetector(nn.Module):
         self.side = side
         self.config = DetectorConfig(input_side=side, encoder_weights="random")
         self.register_buffer("anchor", torch.zeros(1))
+        self.encoder = nn.Module()
+        self.encoder.precision = "float32"
 
     def encode(self, images: Tensor) -> list[Tensor]:
         return [images]

@@ -124,6 +124,7 @@ def prediction(pixels: np.ndarray, *, map_of: MapOf = bright_spots, **changes: o
         "timings_ms": {"decode": 9.1, "preprocess": 3.0, "model": 214.4, "map": 6.2, "total": 232.7},
         "kernel": "torch",
         "device": "cpu",
+        "precision": "float32",
         "version": "0.1.0",
         "notes": (),
     }
