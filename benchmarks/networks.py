@@ -9,6 +9,7 @@ from mambaad_demo import load_checkpoint
 from mambaad_demo.models import Detector, DetectorConfig, build_detector
 
 SEED = 0
+_LOOP_REPEATS = 3  # the textbook loop takes some ten seconds
 
 
 def rows(repeats: int, checkpoint: str) -> list[Row]:
@@ -17,14 +18,14 @@ def rows(repeats: int, checkpoint: str) -> list[Row]:
     published = build_detector(DetectorConfig(encoder="resnet34.bt_in1k", encoder_weights="random"))
     default = load_checkpoint(checkpoint, device="cpu").detector
     times = in_turns({"published": _map(published), "default": _map(default)}, repeats)
-    times["textbook"] = in_turns({"": _map(published, "reference")}, 1)[""]
+    loop = in_turns({"fused": _map(published), "textbook": _map(published, "reference")}, _LOOP_REPEATS)
     batched = {
         f"{name} batch 8, per image": [ms / 8 for ms in in_turns({"": _map(net, batch=8)}, repeats)[""]]
         for name, net in (("published", published), ("default", default))
     }
-    figures = {name: spread(ms) for name, ms in (times | batched).items()}
+    figures = {name: spread(ms) for name, ms in (times | loop | batched).items()}
     textbook, small = (
-        ratio(figures["textbook"], figures["published"]),
+        ratio(figures["textbook"], figures["fused"]),
         ratio(figures["default"], figures["published"]),
     )
     return [
@@ -33,8 +34,8 @@ def rows(repeats: int, checkpoint: str) -> list[Row]:
             target=">= 50x",
             value=textbook,
             met=textbook >= 50,
-            note="wall time, 256x256, batch 1, random weights; the loop once",
-            spread=figures,
+            note=f"wall time, 256x256, batch 1, random weights, {_LOOP_REPEATS} turns",
+            spread={name: figures[name] for name in loop},
         ),
         Row(
             name="default network against MambaAD-ResNet-34",
@@ -42,7 +43,7 @@ def rows(repeats: int, checkpoint: str) -> list[Row]:
             value=small,
             met=small <= 0.5,
             note=f"{checkpoint}: {default.config.encoder}, {len(default.decoder.dims)} stages; batch 1",
-            spread={name: figures[name] for name in ("published", "default")},
+            spread={name: figures[name] for name in (*times, *batched)},
         ),
     ]
 

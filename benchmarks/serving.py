@@ -73,10 +73,11 @@ def inspect(client: httpx.Client, picture: Path) -> dict[str, Any]:
         (path,) = client.post("/upload", files={"files": (picture.name, content)}).raise_for_status().json()
     file = {"path": path, "orig_name": picture.name, "meta": {"_type": "gradio.FileData"}}
     asked = client.post("/call/inspect", json={"data": [file, "", ""]}).raise_for_status().json()
-    *_, name, data = client.get(f"/call/inspect/{asked['event_id']}").text.split("\n", maxsplit=1)
-    if "complete" not in name:
+    *_, event, data = client.get(f"/call/inspect/{asked['event_id']}").text.strip().splitlines()
+    if event != "event: complete":
         raise RuntimeError(f"The server refused: {data}")
-    return json.loads(data.removeprefix("data: "))[0]
+    result: dict[str, Any] = json.loads(data.removeprefix("data: "))[0]
+    return result
 
 
 @contextmanager
