@@ -7,6 +7,7 @@ state size · `K` scan directions · `R` rank of Δ. Maps are (B, H, W, C); conv
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,7 +18,7 @@ from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 from mambaad_demo.ops.scan_order import scan_directions
-from mambaad_demo.ops.selective_scan import selective_scan
+from mambaad_demo.ops.selective_scan import resolve_backend, selective_scan
 
 
 @lru_cache(maxsize=128)
@@ -47,17 +48,25 @@ class ScanConfig:
             raise ValueError(f"state_dim must be at least 1, got {self.state_dim}.")
 
 
-class HilbertScanBlock(nn.Module):
-    """Mix the cells of a map by selective scans in K directions (MambaAD, section 3.2); residual.
+class ScanBlock(nn.Module):
+    """A block that scans; `kernel` names the backend, a plain attribute because it says how to compute, not
+    what."""
 
-    `kernel` names the scan backend; it is a plain attribute because it says how to compute, not what.
-    """
+    kernel = "auto"
+
+    def resolved_kernel(self, device: torch.device | str) -> str:
+        """The backend that runs on a device."""
+        raise NotImplementedError
+
+
+class HilbertScanBlock(ScanBlock):
+    """Mix the cells of a map by selective scans in K directions (MambaAD, section 3.2); residual."""
 
     def __init__(self, channels: int, scan: ScanConfig, drop_path: float = 0.0) -> None:
         super().__init__()
         inner, rank = 2 * channels, math.ceil(channels / 16)
         directions, states = scan.directions, scan.state_dim
-        self.scan, self.rank, self.kernel = scan, rank, "auto"
+        self.scan, self.rank = scan, rank
         self.norm = nn.LayerNorm(channels)
         self.in_proj = nn.Linear(channels, 2 * inner, bias=False)
         self.conv = nn.Conv2d(inner, inner, kernel_size=3, padding=1, groups=inner)
@@ -90,20 +99,27 @@ class HilbertScanBlock(nn.Module):
         normed = self.norm(x)
         mixed, gate = (F.linear(normed, half) for half in self.in_proj.weight.chunk(2))  # (B, H, W, D) each
         mixed = F.silu(self.conv(rearrange(mixed, "B H W D -> B D H W")))
-        cells = rearrange(mixed, "B D H W -> B (H W) D")
+        y = self._mix(rearrange(mixed, "B D H W -> B (H W) D"), side)
+        y = self.out_norm(rearrange(y, "B (H W) D -> B H W D", H=side))
+        return x + self.drop_path(self.out_proj(y * F.silu(gate)))
+
+    def resolved_kernel(self, device: torch.device | str) -> str:
+        """The scan backend that runs on a device."""
+        return resolve_backend(self.kernel, device)
+
+    def _mix(self, cells: Tensor, side: int) -> Tensor:
+        """Scan a square map in all directions: (B, L, D) in and out, row-major."""
         projected = cells @ rearrange(self.x_proj, "K P D -> D (K P)")
-        y = selective_scan(
+        return selective_scan(
             cells,
             rearrange(projected, "B L (K P) -> B L K P", K=self.scan.directions),
             self.dt_weight,
             self.dt_bias,
             -torch.exp(self.a_log),
             self.d.sum(0),
-            cached_directions(self.scan, side, x.device),
+            cached_directions(self.scan, side, cells.device),
             backend=self.kernel,
         )
-        y = self.out_norm(rearrange(y, "B (H W) D -> B H W D", H=side))
-        return x + self.drop_path(self.out_proj(y * F.silu(gate)))
 
 
 class NormalizedConv(nn.Module):
@@ -136,14 +152,21 @@ class LocalBranch(nn.Sequential):
 
 
 class LocalityEnhancedModule(nn.Module):
-    """A cascade of scan blocks beside two local branches, merged by a 1×1 convolution (MambaAD, equation
-    4)."""
+    """A cascade of scan blocks beside two local branches, merged by a 1×1 convolution (MambaAD, equation 4).
 
-    def __init__(self, channels: int, depth: int, scan: ScanConfig, drop_path: float = 0.0) -> None:
+    Args:
+        channels: C.
+        blocks: scan blocks, (B, H, W, C) in and out.
+        branch: makes a local branch, (B, C, H, W) in and out, of channels and kernel size.
+    """
+
+    def __init__(
+        self, channels: int, blocks: Sequence[nn.Module], branch: Callable[[int, int], nn.Module]
+    ) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*(HilbertScanBlock(channels, scan, drop_path) for _ in range(depth)))
-        self.local5 = LocalBranch(channels, 5)
-        self.local7 = LocalBranch(channels, 7)
+        self.blocks = nn.Sequential(*blocks)
+        self.local5 = branch(channels, 5)
+        self.local7 = branch(channels, 7)
         self.merge = nn.Conv2d(3 * channels, channels, kernel_size=1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -173,6 +196,6 @@ class PatchExpand(nn.Module):
         return self.norm(spread)
 
 
-def scan_blocks(network: nn.Module) -> list[HilbertScanBlock]:
+def scan_blocks(network: nn.Module) -> list[ScanBlock]:
     """Every scan block of a network, so that its owner can choose their kernel."""
-    return [module for module in network.modules() if isinstance(module, HilbertScanBlock)]
+    return [module for module in network.modules() if isinstance(module, ScanBlock)]

@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from mambaad_demo.models.blocks import scan_blocks
 from mambaad_demo.models.encoder import PACKAGED_ENCODER, Encoder, WeightsSource, build_encoder
 from mambaad_demo.models.fusion import Fusion
-from mambaad_demo.models.registry import build_decoder
+from mambaad_demo.models.registry import DECODERS, build_decoder
 from mambaad_demo.ops.anomaly_map import anomaly_map
 from mambaad_demo.ops.scan_order import scan_order
-from mambaad_demo.ops.selective_scan import resolve_backend
 
 _COARSEST_STRIDE = 32
 _SMALLEST_SIDE = 64  # below, the coarsest map is a single cell and instance norm has nothing to normalise
@@ -67,7 +66,8 @@ class DetectorConfig:
                 f"encoder_weights names no source of weights: {self.encoder_weights!r}; "
                 f"choose one of {', '.join(get_args(WeightsSource))}."
             )
-        scan_order(self.decoder_options.get("path", "hilbert"), self.input_side // _COARSEST_STRIDE)
+        default_path = DECODERS[self.decoder].default_path if self.decoder in DECODERS else "sweep"
+        scan_order(self.decoder_options.get("path", default_path), self.input_side // _COARSEST_STRIDE)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready copy."""
@@ -174,7 +174,7 @@ class Detector(nn.Module):
 
     def resolved_kernel(self, device: torch.device | str) -> str:
         """The scan backend that runs on a device."""
-        return resolve_backend(self.kernel, device)
+        return scan_blocks(self.decoder)[0].resolved_kernel(device)
 
     def _anchored(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Append the constant channel, so that the cosine between two features also sees their lengths."""

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+from mambaad_demo.models.decoder import Decoder
 from mambaad_demo.models.fusion import Fusion
 from mambaad_demo.models.mambaad import MambaADDecoder
+from mambaad_demo.models.pyramid_mamba import PyramidMambaDecoder
 
-DECODERS: dict[str, type[MambaADDecoder]] = {"mambaad": MambaADDecoder}
+DECODERS: dict[str, type[Decoder]] = {"mambaad": MambaADDecoder, "pyramid_mamba": PyramidMambaDecoder}
 
 
-def build_decoder(name: str, **options: Any) -> MambaADDecoder:
+def build_decoder(name: str, **options: Any) -> Decoder:
     """A decoder with fresh weights; options are those of its class.
 
     Raises:

@@ -1,4 +1,5 @@
-"""Published MambaAD state dicts, key by key, in our names and layouts; the numbers stay as they are."""
+"""Published MambaAD and Pyramid-Mamba state dicts, key by key, in our names and layouts; the numbers stay as
+they are. Both use the same names."""
 
 import re
 from collections.abc import Mapping
@@ -51,14 +52,14 @@ _FUSION_NAMES = [
 ]
 _DECODER_KEY = re.compile(r"layers_up\.\d+\.(blocks|upsample)\.")
 _FUSION_KEY = re.compile(r"(conv|bn)(1|2|21|31|f)\.|bn_layer\.\d+\.")
-_PUBLISHED_DECODERS = ("mambaad",)
+_PUBLISHED_DECODERS = ("mambaad", "pyramid_mamba")
 
 
 def from_published(decoder: str, state: Mapping[str, Tensor], part: Part = "decoder") -> dict[str, Tensor]:
     """Translate a published state dict into ours.
 
     Args:
-        decoder: decoder name; MambaAD has published weights.
+        decoder: `mambaad` or `pyramid_mamba`.
         state: published names, with or without `module.` in front. For `detector` all three of `net_t.`,
         `mff_oce.` and
             `net_s.`; for a part its own names, with or without its prefix. Index tables (`scans.*`) are

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mambaad_demo.models import Detector, DetectorConfig, build_decoder, build_detector
-from mambaad_demo.models.mambaad import MambaADDecoder
+from mambaad_demo.models.decoder import Decoder
 
 OPTIONS: dict[str, Any] = {"dims": (64, 32, 16, 8), "depths": (2, 2, 2, 2), "directions": 2}
 
@@ -23,11 +23,9 @@ def small_detector(*, seed: int = 0, options: Mapping[str, Any] = {}, **changes:
     return build_detector(small_config(options=options, **changes)).eval()
 
 
-def small_decoder(*, seed: int = 0, **options: Any) -> MambaADDecoder:
+def small_decoder(*, seed: int = 0, **options: Any) -> Decoder:
     torch.manual_seed(seed)
-    decoder = build_decoder("mambaad", **{**OPTIONS, **options})
-    assert isinstance(decoder, MambaADDecoder)
-    return decoder.eval()
+    return build_decoder("mambaad", **{**OPTIONS, **options}).eval()
 
 
 def random_tensor(*shape: int, seed: int = 0) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mambaad_demo.models import DetectorConfig, build_decoder, build_detector, build_fusion
 from mambaad_demo.models.blocks import scan_blocks
-from mambaad_demo.models.mambaad import MambaADDecoder
+from mambaad_demo.models.decoder import Decoder
 from mambaad_demo.models.state_dicts import from_published
 from tests.models.slow_fusion import fuse
 from tests.models.small import random_tensor
@@ -28,27 +28,26 @@ def recorded_state(recording: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
 
 
-def recorded_decoder(file: Path, kernel: str) -> MambaADDecoder:
+def recorded_decoder(name: str, file: Path, kernel: str) -> Decoder:
     """A decoder of the recorded kind with fresh weights."""
     with safe_open(file, "pt") as opened:
         about = opened.metadata()
+    walk = {"path": about["scan_type"], "directions": int(about["num_direction"])}
     decoder = build_decoder(
-        "mambaad",
+        name,
         dims=json.loads(about["dims"]),
         depths=json.loads(about["depths"]),
-        path=about["scan_type"],
-        directions=int(about["num_direction"]),
         state_dim=int(about["d_state"]),
+        **(walk if name == "mambaad" else {}),
     )
-    assert isinstance(decoder, MambaADDecoder)
     for block in scan_blocks(decoder):
         block.kernel = kernel
     return decoder.eval()
 
 
-def assert_reproduces(file: Path, kernel: str) -> None:
-    recording, decoder = load_file(file), recorded_decoder(file, kernel)
-    decoder.load_state_dict(from_published("mambaad", recorded_state(recording)), strict=True)
+def assert_reproduces(name: str, file: Path, kernel: str) -> None:
+    recording, decoder = load_file(file), recorded_decoder(name, file, kernel)
+    decoder.load_state_dict(from_published(name, recorded_state(recording)), strict=True)
     with torch.inference_mode():
         outputs = decoder(recording["input"])
     assert len(outputs) == 3
@@ -58,9 +57,12 @@ def assert_reproduces(file: Path, kernel: str) -> None:
 
 @pytest.mark.golden
 @kernels
-@pytest.mark.parametrize("name", ["mambaad_hilbert8", "mambaad_scan4"])
-def test_decoders_give_the_recorded_maps(golden: Path, name: str, kernel: str) -> None:
-    assert_reproduces(golden / f"{name}.safetensors", kernel)
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("mambaad", "mambaad_hilbert8"), ("mambaad", "mambaad_scan4"), ("pyramid_mamba", "pyramid_mamba")],
+)
+def test_decoders_give_the_recorded_maps(golden: Path, name: str, file: str, kernel: str) -> None:
+    assert_reproduces(name, golden / f"{file}.safetensors", kernel)
 
 
 @pytest.mark.golden
@@ -93,13 +95,17 @@ def random_like_published(keys: dict[str, tuple[list[int], str]], seed: int) -> 
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize("prefix", ["", "module."])
-def test_a_full_published_checkpoint_loads_strictly_and_predicts(golden: Path, prefix: str) -> None:
-    keys = json.loads((golden / "official_mambaad_state_dict.json").read_text())["keys"]
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("mambaad", ""), ("mambaad", "module."), ("pyramid_mamba", "module.")]
+)
+def test_a_full_published_checkpoint_loads_strictly_and_predicts(
+    golden: Path, name: str, prefix: str
+) -> None:
+    keys = json.loads((golden / f"official_{name}_state_dict.json").read_text())["keys"]
     published = {prefix + name: tensor for name, tensor in random_like_published(keys, seed=0).items()}
-    config = DetectorConfig(encoder="resnet34.bt_in1k", encoder_weights="random")
+    config = DetectorConfig(decoder=name, encoder="resnet34.bt_in1k", encoder_weights="random")
     detector = build_detector(config).eval()
-    detector.load_state_dict(from_published("mambaad", published, part="detector"), strict=True)
+    detector.load_state_dict(from_published(name, published, part="detector"), strict=True)
     with torch.inference_mode():
         maps = detector.anomaly_maps(random_tensor(1, 3, 256, 256))
     assert maps.shape == (1, 256, 256)
