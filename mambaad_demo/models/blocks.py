@@ -9,7 +9,7 @@ state size · `K` scan directions · `R` rank of Δ. Maps are (B, H, W, C); conv
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ from mambaad_demo.ops.scan_order import scan_directions
 from mambaad_demo.ops.selective_scan import resolve_backend, selective_scan
 
 
-@lru_cache(maxsize=128)
+@cache  # without a bound: a recorded pass on the GPU keeps reading them
 @torch.inference_mode(False)
 def cached_directions(scan: "ScanConfig", side: int, device: torch.device) -> Tensor:
     """The orders of a scan block, (K, side²) int32, once for each size and device."""

@@ -58,12 +58,10 @@ class Encoder(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """images (B, 3, S, S) in [0, 1] → features (B, C, S/4, S/4), (B, C, S/8, S/8), (B, C, S/16, S/16)."""
         normalized = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        half = self.precision != "float32"
-        with torch.autocast(
-            images.device.type, getattr(torch, self.precision) if half else None, enabled=half
-        ):
-            features = self.backbone(normalized)
-        return [feature.float() for feature in features]
+        if self.precision == "float32":
+            return list(self.backbone(normalized))
+        with torch.autocast(images.device.type, getattr(torch, self.precision)):
+            return [feature.to(images.dtype) for feature in self.backbone(normalized)]
 
 
 def _indices_of_strides(name: str) -> list[int]:

@@ -5,9 +5,14 @@ from typing import Any
 from mambaad_demo.models.decoder import Decoder
 from mambaad_demo.models.fusion import Fusion
 from mambaad_demo.models.mambaad import MambaADDecoder
+from mambaad_demo.models.mambaad_v2 import MambaADv2Decoder
 from mambaad_demo.models.pyramid_mamba import PyramidMambaDecoder
 
-DECODERS: dict[str, type[Decoder]] = {"mambaad": MambaADDecoder, "pyramid_mamba": PyramidMambaDecoder}
+DECODERS: dict[str, type[Decoder]] = {
+    "mambaad": MambaADDecoder,
+    "pyramid_mamba": PyramidMambaDecoder,
+    "mambaad_v2": MambaADv2Decoder,
+}
 
 
 def build_decoder(name: str, **options: Any) -> Decoder:

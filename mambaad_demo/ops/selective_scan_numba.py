@@ -17,6 +17,7 @@ import math
 import operator
 import threading
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,8 @@ def scan(
     floats = [u, x, dt_weight, dt_bias, a, d]
     if empty_lanes := -channels % _BLOCK:
         floats = [t if t is x else F.pad(t, (0, empty_lanes)) for t in floats]
-    y: Tensor = _SelectiveScan.apply(*floats, order)  # type: ignore[no-untyped-call]
+    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in floats)
+    y: Tensor = _SelectiveScan.apply(*floats, order, keep)  # type: ignore[no-untyped-call]
     return y[..., :channels]
 
 
@@ -76,11 +78,12 @@ class _SelectiveScan(torch.autograd.Function):
         a: Tensor,
         d: Tensor,
         order: Tensor,
+        keep: bool,
     ) -> Tensor:
         floats = (tensor.detach().contiguous() for tensor in (u, x, dt_weight, dt_bias, a, d))
         inputs = (*floats, order.to(torch.int32).contiguous())
         (batch, length, channels), (directions, states, _) = u.shape, a.shape
-        chunks = -(-length // CHUNK) if any(ctx.needs_input_grad) else 0
+        chunks = -(-length // CHUNK) if keep else 0
         saved = u.new_empty(batch, directions, chunks, states, channels)
         blocks = _blocks(channels)
         tiles = batch * channels // (_BLOCK * len(blocks))
@@ -110,6 +113,7 @@ class _SelectiveScan(torch.autograd.Function):
             grad_x,
             *(gradient.sum(0) for gradient in parameters),
             (grad_y * u).sum((0, 1)),
+            None,
             None,
         )
 
@@ -161,8 +165,14 @@ if numba is not None:
         types.float64: tuple(1 / (2 * k + 1) for k in range(17)),
     }
 
-    _jit = numba.njit(nogil=True, cache=True, error_model="numpy")
-    _jit_parallel = numba.njit(nogil=True, cache=True, error_model="numpy", parallel=True)
+    def _jit(function: Any, **options: Any) -> Any:
+        """Compile at first use, and keep the result on disk where there is a place to write to."""
+        try:
+            return numba.njit(nogil=True, error_model="numpy", cache=True, **options)(function)
+        except RuntimeError:
+            return numba.njit(nogil=True, error_model="numpy", **options)(function)
+
+    _jit_parallel = partial(_jit, parallel=True)
 
     class _Lanes(types.Type):
         """Neighbouring channels in one vector, which the compiler maps onto registers of any width."""

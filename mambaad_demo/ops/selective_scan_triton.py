@@ -55,7 +55,9 @@ def scan(
     Args:
         segments: pieces the sequence is cut into; chosen from the number of processors by default.
     """
-    y: Tensor = _SelectiveScan.apply(u, x, dt_weight, dt_bias, a, order, segments)  # type: ignore[no-untyped-call]
+    floats = (u, x, dt_weight, dt_bias, a)
+    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in floats)
+    y: Tensor = _SelectiveScan.apply(*floats, order, segments, keep)  # type: ignore[no-untyped-call]
     return y + u * d
 
 
@@ -72,11 +74,11 @@ class _SelectiveScan(torch.autograd.Function):
         a: Tensor,
         order: Tensor,
         segments: int | None,
+        keep: bool,
     ) -> Tensor:
         u, x, dt_weight, dt_bias, a = (t.detach().contiguous() for t in (u, x, dt_weight, dt_bias, a))
         order = order.to(torch.int32).contiguous()
         plan = _Plan(u, dt_weight, a, segments)
-        needs_grad = any(ctx.needs_input_grad)
         starts = plan.new_states(plan.segments)
         if plan.segments > 1:
             sums = plan.new(u.shape[0], plan.directions, plan.segments, plan.channels)
@@ -84,10 +86,10 @@ class _SelectiveScan(torch.autograd.Function):
             plan.launch_carry(a, starts, sums, reverse=False)
         else:
             starts.zero_()
-        chunks = -(-plan.length // CHUNK) if needs_grad else 0
+        chunks = -(-plan.length // CHUNK) if keep else 0
         saved = plan.new_states(chunks)
         y = plan.new(u.shape[0], plan.directions, plan.length, plan.channels)
-        plan.launch(_forward, u, x, dt_weight, dt_bias, a, order, starts, saved, y, SAVE=needs_grad)
+        plan.launch(_forward, u, x, dt_weight, dt_bias, a, order, starts, saved, y, SAVE=keep)
         ctx.save_for_backward(u, x, dt_weight, dt_bias, a, order, saved)
         ctx.segments = segments
         return y.sum(1).to(u.dtype)
@@ -125,6 +127,7 @@ class _SelectiveScan(torch.autograd.Function):
             grad_weight.sum((0, 1)).to(dt_weight.dtype),
             grad_bias.sum((0, 1)).to(dt_bias.dtype),
             grad_a.sum((0, 1)).to(a.dtype),
+            None,
             None,
             None,
         )

@@ -83,7 +83,8 @@ class DetectorRunner:
         if not (np.isfinite(maps).all() and np.isfinite(embeddings).all()):
             raise NonFiniteMapError(
                 f"The network returned NaN or infinite values ({self.kernel} kernel, {self.device.type}). "
-                "No verdict was given; try MAMBAAD_KERNEL=torch and run 'python -m mambaad_demo doctor'."
+                "No verdict was given; try MAMBAAD_KERNEL=torch and MAMBAAD_PRECISION=float32, and run "
+                "'python -m mambaad_demo doctor'."
             )
         return ModelOutput(maps=maps, embeddings=embeddings, milliseconds=milliseconds)
 

@@ -47,4 +47,5 @@ def _start_anew() -> None:
 
 
 _executor = _new_executor()
-os.register_at_fork(after_in_child=_start_anew)
+if hasattr(os, "register_at_fork"):  # where processes fork
+    os.register_at_fork(after_in_child=_start_anew)

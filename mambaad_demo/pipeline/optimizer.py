@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_SCAN = ("a_log", "dt_bias", ".d")
+_SCAN = ("a_log", "_bias", ".d", "_norm")
 
 
 class Optimizer:
     """Muon (Jordan et al. 2024) on every weight that multiplies, AdamW on biases, norms, depthwise kernels
-    and the scan's own decay, step and skip.
+    and the scan's own decay, step, skip, biases and norms.
 
     Muon orthogonalises each update, so all directions of a matrix learn equally fast; what that brings is in
     decision 0006. A convolution (out, in, kh, kw) counts as the matrix (out, in * kh * kw), projections of

@@ -94,6 +94,7 @@ def health_facts(inspector: Inspector) -> dict[str, Any]:
         "checkpoint": checkpoint.name,
         "checkpoint_sha256": checkpoint.sha256,
         "device": predictor.device,
+        "precision": predictor.precision,
         "kernel": predictor.kernel,
         "self_test": {
             "passed": checkpoint.self_test.passed,

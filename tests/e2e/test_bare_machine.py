@@ -29,6 +29,8 @@ def bare(tmp_path, checkpoints_root):
         "PYTHONPATH": str(tmp_path / "site"),
         "PATH": str(tmp_path / "bin"),
         "MAMBAAD_CHECKPOINTS": str(checkpoints_root),
+        "MAMBAAD_DEVICE": "cpu",
+        "MAMBAAD_KERNEL": "auto",
     }
 
 

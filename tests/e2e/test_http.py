@@ -14,7 +14,8 @@ from mambaad_demo.ui.samples import SampleShelf
 
 CONTRACT = {
     "file", "sha256", "width", "height", "checkpoint", "decoder", "encoder", "category", "category_source",
-    "image_score", "percentile", "limits", "verdict", "regions", "timings_ms", "kernel", "device", "version",
+    "image_score", "percentile", "limits", "verdict", "regions", "timings_ms", "kernel", "device",
+    "precision", "version",
 }  # fmt: skip
 
 

@@ -46,7 +46,8 @@ class Shape:
         return f"B{self.B}-L{self.L}-D{self.D}-N{self.N}-R{self.R}-K{self.K}"
 
 
-# Widths that fill one tile of channels, several or none; lengths around blocks of 8 and chunks of 32 steps.
+# Widths that fill one tile of channels, several or none; lengths around blocks of 8 steps. Chunks of 64 steps
+# are crossed further down.
 SHAPES = (
     Shape(L=1, D=16, N=4, R=2, K=4),
     Shape(B=1, L=7, D=20, N=3, R=2, K=2),
@@ -278,11 +279,28 @@ def test_gradients_pass_a_finite_difference_check(backend: str, shape: Shape) ->
     assert torch.autograd.gradcheck(scan, leaves.floats)
 
 
-@pytest.mark.parametrize("length", [31, 32, 33, 64, 70])
+@pytest.mark.parametrize("length", [63, 64, 65, 128, 129])
 def test_compiled_gradients_are_right_across_the_chunks_of_recomputed_states(length: int) -> None:
     inputs = random_inputs(Shape(L=length, D=20, N=4, R=2, K=4))
     for compiled, plain in zip(gradients(inputs, "numba"), gradients(inputs, "reference"), strict=True):
         assert relative_error(compiled, plain) <= FLOAT64
+
+
+def test_chunk_states_are_kept_for_a_backward_pass_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = []
+    forward = selective_scan_numba._forward
+
+    def spied(inputs: Any, saved: np.ndarray, *rest: Any) -> None:
+        kept.append(saved.shape[2])
+        forward(inputs, saved, *rest)
+
+    monkeypatch.setattr(selective_scan_numba, "_forward", spied)
+    inputs = random_inputs(Shape(L=70, D=16, N=4, R=2, K=2)).map(lambda tensor: tensor.requires_grad_())
+    inputs.scan("numba")
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            inputs.scan("numba")
+    assert kept == [2, 0, 0]
 
 
 @every_shape

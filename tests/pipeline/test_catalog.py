@@ -5,7 +5,9 @@ import threading
 import pytest
 
 from mambaad_demo.errors import CheckpointCorruptError, UnknownReleaseError
+from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.catalog import Catalog
+from mambaad_demo.pipeline.predictor import Predictor
 
 
 def test_a_predictor_is_loaded_once_even_when_asked_for_twice_at_once(tiny_checkpoint):
@@ -42,3 +44,17 @@ def test_a_damaged_checkpoint_is_refused_and_may_be_repaired(tiny_checkpoint):
 
 def test_an_empty_folder_is_an_empty_catalog(tmp_path):
     assert Catalog(tmp_path / "nowhere").names() == ()
+
+
+def test_checkpoints_are_loaded_on_the_model_thread(tiny_checkpoint, monkeypatch):
+    threads = []
+    load = Predictor.from_checkpoint
+
+    def watched(*arguments, **options):
+        threads.append(threading.current_thread())
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(Predictor, "from_checkpoint", watched)
+    Catalog(tiny_checkpoint.parent, device="cpu", kernel="torch").predictor("tiny")
+
+    assert threads == [model_thread.run(threading.current_thread)]

@@ -5,7 +5,16 @@ import warnings
 import pytest
 import torch
 
+from mambaad_demo.pipeline import cuda_graphs
 from mambaad_demo.pipeline.cuda_graphs import SIZES, GraphedPass, record
+from mambaad_demo.pipeline.inference import DetectorRunner, ModelInput
+
+
+@pytest.fixture(autouse=True)
+def _nothing_failed_yet():
+    cuda_graphs._failed.clear()
+    yield
+    cuda_graphs._failed.clear()
 
 
 def compute(images):
@@ -71,7 +80,7 @@ def test_another_image_size_gets_a_recording_of_its_own():
 
 
 @pytest.mark.parametrize("error", [1e-3, float("nan")])
-def test_a_replay_that_differs_is_not_used_and_says_so_once(error):
+def test_after_a_replay_that_differs_nothing_is_recorded_any_more_in_this_process(error):
     graphed = GraphedPass(compute, recorder=Recorder(error))
 
     with pytest.warns(RuntimeWarning, match="differs from the plain pass"):
@@ -79,6 +88,7 @@ def test_a_replay_that_differs_is_not_used_and_says_so_once(error):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         second = graphed(images(2))
+        GraphedPass(compute, recorder=Recorder(error))(images(1))
 
     assert torch.equal(first, compute(images(1)))
     assert torch.equal(second, compute(images(2)))
@@ -96,7 +106,44 @@ def test_a_recording_that_fails_leaves_the_plain_pass():
     assert torch.equal(result, compute(images(2)))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_batch_whose_result_is_not_finite_is_returned_and_recorded_another_time():
+    recorder = Recorder()
+    graphed = GraphedPass(compute, recorder=recorder)
+
+    assert graphed(images(1) * float("nan")).isnan().all()
+    assert recorder.shapes == []
+    graphed(images(1))
+    assert recorder.shapes == [(1, 3, 4, 4)]
+
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@needs_gpu
+def test_a_pass_that_waits_for_the_gpu_is_not_recorded_and_harms_nothing():
+    def waiting(batch):
+        return compute(batch) * float(batch.flatten()[0].item() > -1)
+
+    batch = images(1).cuda()
+    with pytest.warns(RuntimeWarning, match="recording failed"):
+        result = GraphedPass(waiting)(batch)
+
+    torch.testing.assert_close(result, compute(batch))
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
+    assert torch.ones(3, device="cuda").sum().item() == 3
+
+
+@needs_gpu
+def test_the_detector_itself_is_recorded(tiny_detector):
+    runner = DetectorRunner(tiny_detector.cuda())
+    side = tiny_detector.side
+    pixels = torch.rand(side, side, 3).numpy()
+    for _ in range(2):
+        runner([ModelInput.from_pixels(pixels, side=side, resize="square")])
+    assert runner._pass._recordings
+
+
+@needs_gpu
 def test_a_graph_on_the_gpu_gives_what_the_plain_pass_gives():
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -48,6 +48,7 @@ class FakePredictor:
     map_of: MapOf = bright_spots
     categories: tuple[str, ...] = CATEGORIES
     device: str = "cpu"
+    precision: str = "float32"
     kernel: str = "torch"
     asked: list[str | None] = field(default_factory=list)
 

@@ -1,6 +1,7 @@
 """The Inspect page built in an empty Blocks, and its handlers called as functions."""
 
 import io
+import threading
 
 import gradio as gr
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mambaad_demo.errors import CheckpointCorruptError
+from mambaad_demo.pipeline import model_thread
 from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
 from mambaad_demo.ui.inspection import Inspector, Photo, Question
 from mambaad_demo.ui.layout import build_app
@@ -208,3 +210,17 @@ def test_the_whole_app_builds():
     app = build_app(FakeCatalog(FakePredictor()), retention_minutes=60)
 
     assert app.title == "MambaAD Inspector"
+
+
+def test_pictures_are_judged_on_the_model_thread():
+    threads = []
+
+    class Watching(FakePredictor):
+        def predict(self, image, *, category=None):
+            threads.append(threading.current_thread())
+            return super().predict(image, category=category)
+
+    inspector = Inspector(FakeCatalog(Watching()), DrawnShelf())
+    inspector.inspect(Question(source=GOOD, checkpoint="mambaad"))
+
+    assert threads == [model_thread.run(threading.current_thread)]

@@ -1,0 +1,163 @@
+"""The state-space core of Mamba-3 with one input and output per head: a recurrence, and the same as a matrix.
+
+Legend: `B` batch · `L` steps · `H` heads · `N` state size · `P` channels of a head · `S` rotated pairs. With
+Δ the step, A the decay rate, λ the share of the current input and Φ_t = Σ_{s≤t} Δ_s π tanh(ω_s):
+
+    k̂_t = Rot(Φ_t) k_t,  q̂_t = Rot(Φ_t) q_t
+    h_t = α_t h_{t-1} + (1 - λ_t) Δ_t α_t v_{t-1} k̂_{t-1}ᵀ + λ_t Δ_t v_t k̂_tᵀ,    α_t = exp(Δ_t A_t)
+    y_t = h_t q̂_t + d v_t
+
+λ = 1 is the exponential Euler step of Mamba-2. In the matrix form the input of step s reaches every later
+step t with weight λ_s Δ_s + (1 - λ_{s+1}) Δ_{s+1}, decayed over the steps between, and its own with λ_s Δ_s.
+"""
+
+import math
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Backend = Literal["torch", "reference"]
+
+CHUNK = 32
+"""Steps whose interactions are one matrix product; states are carried from chunk to chunk. On a CPU, 64
+takes a quarter longer."""
+
+
+def mamba3_scan(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    step: Tensor,
+    rate: Tensor,
+    share: Tensor,
+    angle: Tensor,
+    d: Tensor,
+    *,
+    backend: str = "torch",
+    chunk: int = CHUNK,
+) -> Tensor:
+    """Scan along L; differentiable in every argument.
+
+    Args:
+        q, k: (B, H, L, N) reading and writing directions, normalised and with their bias.
+        v: (B, H, L, P) input.
+        step: (B, H, L) Δ, positive.
+        rate: (B, H, L) A, negative.
+        share: (B, H, L) λ in [0, 1].
+        angle: (B, H, L, S) ω, any size; 2 S at most N. S = 0 rotates nothing.
+        d: (H,) skip connection.
+        backend: "torch" (the matrix form, chunk by chunk) or "reference" (the recurrence, step by step).
+        chunk: steps of a chunk of the matrix form.
+
+    Returns:
+        (B, H, L, P) in the dtype of `v`, computed in float32 or wider.
+
+    Raises:
+        ValueError: an unknown backend, or shapes that do not fit together.
+    """
+    if backend not in get_args(Backend):
+        raise ValueError(f"Unknown backend {backend!r}: choose one of {', '.join(get_args(Backend))}.")
+    _check_shapes(q, k, v, step, rate, share, angle, d)
+    kind = v.dtype
+    wide = torch.promote_types(kind, torch.float32)
+    q, k, v, step, rate, share, angle, d = (t.to(wide) for t in (q, k, v, step, rate, share, angle, d))
+    phase = _phases(step, angle)
+    cos, sin = phase.cos(), phase.sin()
+    q, k = _rotated(q, cos, sin), _rotated(k, cos, sin)
+    y = (
+        _recurrent(q, k, v, step, rate, share)
+        if backend == "reference"
+        else _chunked(q, k, v, step, rate, share, chunk)
+    )
+    return torch.addcmul(y, d[:, None, None], v).to(kind)
+
+
+def _phases(step: Tensor, angle: Tensor) -> Tensor:
+    """(B, H, L, S) accumulated angles; summed in float64, since some thousand steps pile up."""
+    increments = step[..., None] * (math.pi * torch.tanh(angle))
+    return torch.remainder(increments.cumsum(2, dtype=torch.float64), 2 * math.pi).to(step.dtype)
+
+
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the first S neighbouring pairs of the last axis; cos and sin (B, H, L, S) of their phase."""
+    turned = 2 * cos.shape[-1]
+    if turned == 0:
+        return x
+    even, odd = x[..., :turned:2], x[..., 1:turned:2]
+    pairs = torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1)
+    return torch.cat([pairs.flatten(-2), x[..., turned:]], dim=-1)
+
+
+def _recurrent(q: Tensor, k: Tensor, v: Tensor, step: Tensor, rate: Tensor, share: Tensor) -> Tensor:
+    """The definition, step by step; q and k already rotated."""
+    decay, now, before = torch.exp(step * rate), share * step, (1 - share) * step
+    state = v.new_zeros(*v.shape[:2], v.shape[-1], k.shape[-1])  # (B, H, P, N)
+    last = torch.zeros_like(state)
+    outputs = [v[:, :, :0]]
+    for t in range(v.shape[2]):
+        write = v[:, :, t, :, None] * k[:, :, t, None, :]
+        alpha, new, old = (weight[:, :, t, None, None] for weight in (decay, now, before))
+        state = alpha * (state + old * last) + new * write
+        last = write
+        outputs.append((state @ q[:, :, t, :, None]).mT)
+    return torch.cat(outputs, dim=2)
+
+
+def _chunked(
+    q: Tensor, k: Tensor, v: Tensor, step: Tensor, rate: Tensor, share: Tensor, chunk: int
+) -> Tensor:
+    """The matrix form; q and k already rotated.
+
+    One product per chunk, with each k weighted by all it will ever contribute; at its own step that is too
+    much by what the next step adds, which is taken off again.
+    """
+    length = v.shape[2]
+    chunk = min(chunk, max(length, 1))
+    later = F.pad(((1 - share) * step)[..., 1:], (0, 1))  # what step s + 1 adds of input s
+    surplus = (q * k).sum(-1) * later
+    queries, keys, values, logs = (
+        _in_chunks(tensor, chunk)
+        for tensor in (q, k * (share * step + later)[..., None], v, (step * rate)[..., None])
+    )  # (B, H, M, Q, ·)
+    sums = logs[..., 0].cumsum(-1)  # log decay from the start of the chunk
+    future = torch.full((chunk, chunk), -math.inf, dtype=v.dtype, device=v.device).triu(1)
+    weights = torch.exp((sums[..., :, None] - sums[..., None, :]) + future)
+    y = ((queries @ keys.mT) * weights) @ values
+    to_end = torch.exp(sums[..., -1:] - sums)[..., None]
+    ends = (keys * to_end).mT @ values  # (B, H, M, N, P) what each chunk adds to the state
+    whole = torch.exp(sums[..., -1])[..., None, None]
+    state, starts = torch.zeros_like(ends[:, :, :1]), []
+    for added, decay in zip(ends.split(1, dim=2), whole.split(1, dim=2), strict=True):
+        starts.append(state)
+        state = torch.addcmul(added, decay, state)
+    y = y + (queries * torch.exp(sums)[..., None]) @ torch.cat(starts, dim=2)
+    return torch.addcmul(y.flatten(2, 3)[:, :, :length], surplus[..., None], v, value=-1)
+
+
+def _in_chunks(x: Tensor, chunk: int) -> Tensor:
+    """(B, H, L, F) → (B, H, M, Q, F), zeros behind the end: a step of length 0 changes nothing."""
+    missing = -x.shape[2] % chunk
+    return (F.pad(x, (0, 0, 0, missing)) if missing else x).unflatten(2, (-1, chunk))
+
+
+def _check_shapes(
+    q: Tensor, k: Tensor, v: Tensor, step: Tensor, rate: Tensor, share: Tensor, angle: Tensor, d: Tensor
+) -> None:
+    batch, heads, length, _ = v.shape
+    states, pairs = q.shape[-1], angle.shape[-1]
+    expected = {
+        "q": (q, (batch, heads, length, states)),
+        "k": (k, (batch, heads, length, states)),
+        "step": (step, (batch, heads, length)),
+        "rate": (rate, (batch, heads, length)),
+        "share": (share, (batch, heads, length)),
+        "angle": (angle, (batch, heads, length, pairs)),
+        "d": (d, (heads,)),
+    }
+    for name, (tensor, shape) in expected.items():
+        if tensor.shape != shape:
+            raise ValueError(f"mamba3_scan: {name} has shape {tuple(tensor.shape)}, needs {shape}.")
+    if 2 * pairs > states:
+        raise ValueError(f"mamba3_scan: {pairs} pairs cannot be turned among {states} states.")
