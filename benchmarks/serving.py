@@ -49,7 +49,8 @@ def rows(inspections: int) -> list[Row]:
             target="<= 150 ms",
             value=overhead["median"],
             met=overhead["median"] <= 150,
-            note=f"request minus model time, {_SIDE}x{_SIDE} JPEG, {_REQUESTS} warm requests, one kept connection",
+            note=f"request minus model time, {_SIDE}x{_SIDE} JPEG, {_REQUESTS} warm requests, "
+            "one kept connection",
             spread=overhead,
         ),
         Row(

@@ -10,6 +10,7 @@ import pytest
 
 from mambaad_demo.data.sample_parts import write_sample_parts
 from mambaad_demo.hub.checkpoints import load_checkpoint
+from mambaad_demo.models import DECODERS
 from train import train_decoder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,13 +29,17 @@ def _arguments(parts: Path, out: Path, *more: str) -> list[str]:
     return ["--data", str(parts), "--steps", "2", "--batch-size", "4", "--out", str(out), *more]
 
 
-def test_a_run_writes_a_calibrated_checkpoint_that_passes_its_self_test(parts: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("decoder", sorted(DECODERS))
+def test_a_run_writes_a_calibrated_checkpoint_that_passes_its_self_test(
+    parts: Path, tmp_path: Path, decoder: str
+) -> None:
     out, figures = tmp_path / "first", tmp_path / "figures.json"
 
-    assert train_decoder.main(_arguments(parts, out, "--json", str(figures))) == 0
+    assert train_decoder.main(_arguments(parts, out, "--decoder", decoder, "--json", str(figures))) == 0
 
     checkpoint = load_checkpoint(str(out), device="cpu")
     assert checkpoint.self_test.passed
+    assert checkpoint.detector.config.decoder == decoder
     assert set(checkpoint.calibration.categories) == {"gasket", "leather"}
     report = json.loads(figures.read_text(encoding="utf-8"))
     assert report["steps"] == 2
