@@ -28,7 +28,7 @@ from mambaad_demo.models.blocks import (
     cached_directions,
 )
 from mambaad_demo.models.decoder import Decoder
-from mambaad_demo.ops.mamba3 import mamba3_scan
+from mambaad_demo.ops.mamba3 import Backend, mamba3_scan, resolve_backend
 
 Gate = Literal["none", "softmax"]
 Frequency = Literal["haar", "none"]
@@ -128,7 +128,7 @@ class MambaADv2Decoder(Decoder):
 class DualityScanBlock(ScanBlock):
     """Mix the cells of a map by Mamba-3 scans in K directions; residual.
 
-    Its two forms are the backends `torch` (matrix) and `reference` (recurrence), equal to rounding.
+    Its two forms are the kernels `torch` (matrix) and `reference` or `numba` (recurrence), equal to rounding.
     """
 
     gate: nn.Parameter | None
@@ -160,8 +160,8 @@ class DualityScanBlock(ScanBlock):
             self.dt_bias.copy_(step + torch.log(-torch.expm1(-step)))  # inverse softplus
 
     def resolved_kernel(self, device: torch.device | str) -> str:
-        """`reference` where asked for, else `torch`: compiled kernels do not compute this scan."""
-        return "reference" if self.kernel == "reference" else "torch"
+        """As asked for; kernels that only the other decoders have stand for `auto`."""
+        return resolve_backend(self.kernel if self.kernel in get_args(Backend) else "auto", device)
 
     def forward(self, x: Tensor) -> Tensor:
         """x and result: (B, H, W, C) with H = W."""

@@ -12,17 +12,23 @@ step t with weight λ_s Δ_s + (1 - λ_{s+1}) Δ_{s+1}, decayed over the steps b
 """
 
 import math
+import warnings
+from functools import cache
 from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Backend = Literal["torch", "reference"]
+from mambaad_demo.errors import KernelUnavailableError
+from mambaad_demo.ops import ssd_numba
+
+Backend = Literal["auto", "reference", "torch", "numba"]
 
 CHUNK = 32
 """Steps whose interactions are one matrix product; states are carried from chunk to chunk. On a CPU, 64
 takes a quarter longer."""
+_TOLERANCE = 1e-4  # float32 sums in another order; wrong kernels are off by far more
 
 
 def mamba3_scan(
@@ -35,7 +41,7 @@ def mamba3_scan(
     angle: Tensor,
     d: Tensor,
     *,
-    backend: str = "torch",
+    backend: str = "auto",
     chunk: int = CHUNK,
 ) -> Tensor:
     """Scan along L; differentiable in every argument.
@@ -48,7 +54,8 @@ def mamba3_scan(
         share: (B, H, L) λ in [0, 1].
         angle: (B, H, L, S) ω, any size; 2 S at most N. S = 0 rotates nothing.
         d: (H,) skip connection.
-        backend: "torch" (the matrix form, chunk by chunk) or "reference" (the recurrence, step by step).
+        backend: "torch" (the matrix form, chunk by chunk), "reference" (the recurrence, step by step),
+            "numba" (the recurrence, compiled for CPUs) or "auto"; see `resolve_backend`.
         chunk: steps of a chunk of the matrix form.
 
     Returns:
@@ -56,9 +63,9 @@ def mamba3_scan(
 
     Raises:
         ValueError: an unknown backend, or shapes that do not fit together.
+        KernelUnavailableError: the backend asked for by name cannot run here.
     """
-    if backend not in get_args(Backend):
-        raise ValueError(f"Unknown backend {backend!r}: choose one of {', '.join(get_args(Backend))}.")
+    name = resolve_backend(backend, v.device)
     _check_shapes(q, k, v, step, rate, share, angle, d)
     kind = v.dtype
     wide = torch.promote_types(kind, torch.float32)
@@ -66,12 +73,61 @@ def mamba3_scan(
     phase = _phases(step, angle)
     cos, sin = phase.cos(), phase.sin()
     q, k = _rotated(q, cos, sin), _rotated(k, cos, sin)
-    y = (
-        _recurrent(q, k, v, step, rate, share)
-        if backend == "reference"
-        else _chunked(q, k, v, step, rate, share, chunk)
-    )
+    if name == "reference":
+        y = _recurrent(q, k, v, step, rate, share)
+    else:
+        later = F.pad(((1 - share) * step)[..., 1:], (0, 1))  # what step s + 1 adds of input s
+        weighted, surplus = k * (share * step + later)[..., None], (q * k).sum(-1) * later
+        decay = step * rate
+        y = ssd_numba.scan(q, weighted, v, decay) if name == "numba" else _ssd(q, weighted, v, decay, chunk)
+        y = torch.addcmul(y, surplus[..., None], v, value=-1)
     return torch.addcmul(y, d[:, None, None], v).to(kind)
+
+
+def resolve_backend(backend: str, device: torch.device | str) -> str:
+    """The backend that will run on the device; `auto` means numba on a CPU where it works, torch elsewhere.
+
+    Raises:
+        ValueError: an unknown name.
+        KernelUnavailableError: numba was asked for and cannot run there; says why.
+    """
+    if backend not in get_args(Backend):
+        raise ValueError(f"Unknown backend {backend!r}: choose one of {', '.join(get_args(Backend))}.")
+    kind = torch.device(device).type
+    if backend in ("torch", "reference") or (backend == "auto" and kind != "cpu"):
+        return "torch" if backend == "auto" else backend
+    reason = trouble(kind)
+    if reason is None:
+        return "numba"
+    if backend == "numba":
+        raise KernelUnavailableError(f"The numba form of Mamba-3 cannot run on {kind} here: {reason}")
+    return "torch"
+
+
+@cache
+def trouble(kind: str) -> str | None:
+    """Why the compiled form cannot be used on a kind of device, in a sentence; None where it can.
+
+    Like every compiled kernel it first has to give what the torch form gives.
+    """
+    if (reason := ssd_numba.missing(kind)) is not None:
+        return reason
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(1, 2, 70, size, generator=generator) for size in (32, 32, 32))
+    decay = -torch.rand(1, 2, 70, generator=generator)
+    try:
+        with torch.inference_mode():
+            expected = _ssd(q, k, v, decay, CHUNK)
+            difference = float((ssd_numba.scan(q, k, v, decay) - expected).abs().max() / expected.abs().max())
+    except Exception as error:  # whatever a foreign compiler throws
+        first_line = str(error).partition("\n")[0]
+        reason = f"its first use failed ({type(error).__name__}: {first_line})."
+    else:
+        if difference <= _TOLERANCE:
+            return None
+        reason = f"it differs from the torch form by {difference:.1e} (relative), more than {_TOLERANCE:.0e}."
+    warnings.warn(f"Mamba-3 runs in 'torch', since 'numba' cannot: {reason}", RuntimeWarning, stacklevel=4)
+    return reason
 
 
 def _phases(step: Tensor, angle: Tensor) -> Tensor:
@@ -105,21 +161,12 @@ def _recurrent(q: Tensor, k: Tensor, v: Tensor, step: Tensor, rate: Tensor, shar
     return torch.cat(outputs, dim=2)
 
 
-def _chunked(
-    q: Tensor, k: Tensor, v: Tensor, step: Tensor, rate: Tensor, share: Tensor, chunk: int
-) -> Tensor:
-    """The matrix form; q and k already rotated.
-
-    One product per chunk, with each k weighted by all it will ever contribute; at its own step that is too
-    much by what the next step adds, which is taken off again.
-    """
+def _ssd(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, chunk: int) -> Tensor:
+    """y_t = Σ_{s≤t} exp(l_{s+1} + … + l_t) (q_t·k_s) v_s: a product per chunk and a state between chunks."""
     length = v.shape[2]
     chunk = min(chunk, max(length, 1))
-    later = F.pad(((1 - share) * step)[..., 1:], (0, 1))  # what step s + 1 adds of input s
-    surplus = (q * k).sum(-1) * later
     queries, keys, values, logs = (
-        _in_chunks(tensor, chunk)
-        for tensor in (q, k * (share * step + later)[..., None], v, (step * rate)[..., None])
+        _in_chunks(tensor, chunk) for tensor in (q, k, v, log_decay[..., None])
     )  # (B, H, M, Q, ·)
     sums = logs[..., 0].cumsum(-1)  # log decay from the start of the chunk
     future = torch.full((chunk, chunk), -math.inf, dtype=v.dtype, device=v.device).triu(1)
@@ -133,7 +180,7 @@ def _chunked(
         starts.append(state)
         state = torch.addcmul(added, decay, state)
     y = y + (queries * torch.exp(sums)[..., None]) @ torch.cat(starts, dim=2)
-    return torch.addcmul(y.flatten(2, 3)[:, :, :length], surplus[..., None], v, value=-1)
+    return y.flatten(2, 3)[:, :, :length]
 
 
 def _in_chunks(x: Tensor, chunk: int) -> Tensor:
