@@ -28,6 +28,7 @@ from mambaad_demo.models.blocks import (
     cached_directions,
 )
 from mambaad_demo.models.decoder import Decoder
+from mambaad_demo.ops import selective_scan
 from mambaad_demo.ops.mamba3 import Backend, mamba3_scan, resolve_backend
 
 Gate = Literal["none", "softmax"]
@@ -43,7 +44,7 @@ class CoreConfig:
     """The state-space core of every block, and the switches its ablations need."""
 
     head_dim: int = 32
-    """P; the largest common divisor with D where it does not divide."""
+    """P, which divides D or is larger: then all of D is one head."""
     rope_fraction: float = 0.5
     """Share of the state that is turned by the accumulated angle, 0 to 1; 0 turns nothing."""
     trapezoid: bool = True
@@ -137,7 +138,9 @@ class DualityScanBlock(ScanBlock):
         super().__init__()
         inner, states, directions = 2 * channels, scan.state_dim, scan.directions
         self.scan, self.core = scan, core
-        self.heads = inner // math.gcd(inner, core.head_dim)
+        if inner % min(inner, core.head_dim):
+            raise ValueError(f"head_dim {core.head_dim} does not divide the {inner} inner channels.")
+        self.heads = inner // min(inner, core.head_dim)
         self.pairs = core.pairs(states)
         self.norm = nn.LayerNorm(channels)
         self.in_proj = nn.Linear(channels, 2 * inner, bias=False)
@@ -161,13 +164,14 @@ class DualityScanBlock(ScanBlock):
 
     def resolved_kernel(self, device: torch.device | str) -> str:
         """As asked for; kernels that only the other decoders have stand for `auto`."""
-        return resolve_backend(self.kernel if self.kernel in get_args(Backend) else "auto", device)
+        foreign = set(get_args(selective_scan.Backend)) - set(get_args(Backend))
+        return resolve_backend("auto" if self.kernel in foreign else self.kernel, device)
 
     def forward(self, x: Tensor) -> Tensor:
         """x and result: (B, H, W, C) with H = W."""
         side = x.shape[1]
         normed = self.norm(x)
-        mixed, gate = (F.linear(normed, half) for half in self.in_proj.weight.chunk(2))  # (B, H, W, D) each
+        gate, mixed = (F.linear(normed, half) for half in self.in_proj.weight.chunk(2))  # (B, H, W, D) each
         if self.core.conv:
             mixed = rearrange(F.silu(self.conv(rearrange(mixed, "B H W D -> B D H W"))), "B D H W -> B H W D")
         cells = rearrange(normed, "B H W C -> B (H W) C")

@@ -66,6 +66,8 @@ def mamba3_scan(
         KernelUnavailableError: the backend asked for by name cannot run here.
     """
     name = resolve_backend(backend, v.device)
+    if chunk < 1:
+        raise ValueError(f"mamba3_scan: chunk must be at least 1, got {chunk}.")
     _check_shapes(q, k, v, step, rate, share, angle, d)
     kind = v.dtype
     wide = torch.promote_types(kind, torch.float32)
@@ -192,6 +194,8 @@ def _in_chunks(x: Tensor, chunk: int) -> Tensor:
 def _check_shapes(
     q: Tensor, k: Tensor, v: Tensor, step: Tensor, rate: Tensor, share: Tensor, angle: Tensor, d: Tensor
 ) -> None:
+    if v.ndim != 4:
+        raise ValueError(f"mamba3_scan: v has shape {tuple(v.shape)}, needs four axes (B, H, L, P).")
     batch, heads, length, _ = v.shape
     states, pairs = q.shape[-1], angle.shape[-1]
     expected = {

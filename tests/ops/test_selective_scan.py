@@ -463,7 +463,7 @@ def test_without_numba_auto_falls_back_with_the_same_result(
     monkeypatch: pytest.MonkeyPatch, forgetful: None
 ) -> None:
     inputs = random_inputs(SMALL)
-    monkeypatch.setattr(selective_scan_numba, "numba", None)
+    monkeypatch.setattr(selective_scan_numba, "numba_lanes", None)
     with pytest.warns(RuntimeWarning, match="numba is not installed"):
         output = inputs.scan("auto")
     assert resolve_backend("auto", "cpu") == "torch"
