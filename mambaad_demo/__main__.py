@@ -5,6 +5,7 @@ refused.
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,10 @@ from mambaad_demo.errors import DemoError, InputError, UnknownReleaseError
 from mambaad_demo.hub.layout import MANIFEST, embedded_names
 from mambaad_demo.hub.manifest import read_manifest
 from mambaad_demo.hub.published import PublishedOptions, import_published, import_release
+from mambaad_demo.pipeline.calibration import DEFAULT_RATES
+from mambaad_demo.pipeline.comparison import Comparison
+from mambaad_demo.pipeline.comparison import compare as compare_predictors
+from mambaad_demo.pipeline.cost import measure_cost
 from mambaad_demo.pipeline.health import CheckpointHealth, Health, examine, examine_checkpoint
 from mambaad_demo.pipeline.prediction import Prediction
 from mambaad_demo.pipeline.predictor import MAX_MEGAPIXELS, Predictor
@@ -80,6 +85,40 @@ def inspect(
         if as_json:
             typer.echo("\n]")
     raise typer.Exit(SOME_REFUSED if refused else 0)
+
+
+@app.command()
+def compare(
+    image: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An image file.")],
+    checkpoint: Annotated[
+        list[str] | None, typer.Option(metavar="NAME|DIR", help="One of them; repeat. Default: all here.")
+    ] = None,
+    category: Annotated[str | None, typer.Option(help="Kind of part; the nearest if left out.")] = None,
+    as_json: Json = False,
+    device: DeviceOption = None,
+) -> None:
+    """Judge one image with several checkpoints, at the same false-reject rates."""
+    with _errors_shown():
+        names = checkpoint or list(embedded_names(Settings.from_env(os.environ).checkpoints))
+        if not names:
+            raise InputError("There are no checkpoints here. Name one with --checkpoint.")
+        predictors = [_predictor(name, device) for name in names]
+        predictions = tuple(compare_predictors(predictors, image, category=category))
+        costs = [measure_cost(predictor.checkpoint.detector) for predictor in predictors]
+    comparison = Comparison(predictions=predictions, rates=DEFAULT_RATES)
+    if as_json:
+        report = comparison.to_json() | {"costs": [cost.to_json() for cost in costs]}
+        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
+        return
+    for prediction, cost in zip(predictions, costs, strict=True):
+        typer.echo(
+            f"{prediction.checkpoint} ({prediction.decoder}): {prediction.verdict.value}, score "
+            f"{prediction.image_score:.4f}, reject limit {prediction.limits.reject or math.nan:.4f}; "
+            f"{cost.milliseconds:.0f} ms, {cost.parameters / 1e6:.2f} M parameters, {cost.gmacs:.2f} GMAC "
+            f"without the scan, {cost.peak_megabytes:.0f} MB"
+        )
+    votes = ", ".join(f"{count} {verdict.value}" for verdict, count in comparison.votes.items() if count)
+    typer.echo(f"{comparison.majority.value} ({votes})")
 
 
 @app.command()

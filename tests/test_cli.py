@@ -205,3 +205,26 @@ def test_an_import_never_replaces_a_checkpoint(call, tmp_path):
     assert refused.exit_code == 2
     assert "exists" in refused.stderr
     assert (target / "config.json").read_text() == "precious"
+
+
+def test_compare_judges_with_every_checkpoint_and_says_what_each_costs(call, photos):
+    result = call("compare", photos / "a.png", "--checkpoint", "tiny", "--checkpoint", "tiny", "--json")
+
+    report = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert [item["checkpoint"] for item in report["results"]] == ["tiny", "tiny"]
+    assert report["unanimous"]
+    assert [cost["parameters"] > 0 for cost in report["costs"]] == [True, True]
+
+
+def test_compare_takes_all_that_is_here_and_prints_a_line_for_each(call, photos):
+    result = call("compare", photos / "a.png", "--category", "plate")
+
+    first, vote = result.stdout.splitlines()
+    assert first.startswith("tiny (mambaad): ")
+    assert "without the scan" in first
+    assert "(1 " in vote
+
+
+def test_compare_refuses_a_category_nobody_knows(call, photos):
+    assert call("compare", photos / "a.png", "--category", "purple").exit_code == 2

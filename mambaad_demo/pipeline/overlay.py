@@ -26,19 +26,23 @@ _ALPHA = np.rint(np.clip((_LEVELS - 0.25) / 0.75, 0.0, 1.0) * 255).astype(np.uin
 _OUTLINE = (64, 224, 255)
 
 
+def levels(prediction: Prediction) -> np.ndarray:
+    """The map in units of its calibration, (H, W) float32: 0 at the good median, 1 at the reject limit."""
+    zero, one = prediction.color_range
+    return (prediction.anomaly_map - zero) / (one - zero)
+
+
 def colour_levels(prediction: Prediction) -> np.ndarray:
     """The map on the fixed scale, (H, W) uint8: 0 at the good median, 127.5 at the reject limit, 255 at level
     2."""
-    zero, one = prediction.color_range
-    levels = (prediction.anomaly_map - zero) / (one - zero)
-    return np.rint(np.clip(levels / TOP_LEVEL, 0.0, 1.0) * 255).astype(np.uint8)
+    return np.rint(np.clip(levels(prediction) / TOP_LEVEL, 0.0, 1.0) * 255).astype(np.uint8)
 
 
 def heat_png(prediction: Prediction, max_side: int = PREVIEW_SIDE) -> bytes:
     """The heat map alone as a palette PNG whose cold colours are transparent; at most `max_side` pixels."""
-    levels = _shrunk(Image.fromarray(colour_levels(prediction)), max_side)
-    levels.putpalette(_COLORS.tobytes(), "RGB")  # turns mode L into P
-    return _encoded(levels, "PNG", transparency=_ALPHA.tobytes())
+    heat = _shrunk(Image.fromarray(colour_levels(prediction)), max_side)
+    heat.putpalette(_COLORS.tobytes(), "RGB")  # turns mode L into P
+    return _encoded(heat, "PNG", transparency=_ALPHA.tobytes())
 
 
 def preview_jpeg(prediction: Prediction, max_side: int = PREVIEW_SIDE) -> bytes:
@@ -56,9 +60,9 @@ def overlay_png(prediction: Prediction, opacity: float = 0.6, *, outlines: bool 
     """
     if not 0.0 <= opacity <= 1.0:
         raise ValueError(f"opacity must lie in [0, 1], got {opacity}")
-    levels = colour_levels(prediction)
-    weight = (_ALPHA[levels].astype(np.float32) * (opacity / 255.0))[..., None]
-    blend = prediction.image + weight * (_COLORS[levels].astype(np.float32) - prediction.image)
+    entries = colour_levels(prediction)
+    weight = (_ALPHA[entries].astype(np.float32) * (opacity / 255.0))[..., None]
+    blend = prediction.image + weight * (_COLORS[entries].astype(np.float32) - prediction.image)
     picture = Image.fromarray(np.rint(blend).astype(np.uint8))
     if outlines:
         draw = ImageDraw.Draw(picture)

@@ -7,6 +7,7 @@ checkpoint `hub.checkpoints`', drawing the overlay's.
 import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -17,8 +18,9 @@ from PIL import Image
 from mambaad_demo.data.uploads import load_image
 from mambaad_demo.errors import DemoError, InputError, UnknownCategoryError
 from mambaad_demo.hub.checkpoints import Checkpoint, load_checkpoint
-from mambaad_demo.hub.schemas import CategoryCalibration
+from mambaad_demo.hub.schemas import CategoryCalibration, Rates
 from mambaad_demo.models.encoder import Precision
+from mambaad_demo.pipeline.calibration import limits_from_scores
 from mambaad_demo.pipeline.inference import DetectorRunner, ModelInput, image_score
 from mambaad_demo.pipeline.prediction import UNKNOWN_CATEGORY, Limits, Prediction, Region, Verdict
 from mambaad_demo.pipeline.regions import find_regions
@@ -46,6 +48,7 @@ class Predictor:
         self.checkpoint = checkpoint
         self.runner = DetectorRunner(checkpoint.detector)
         self._index = CategoryIndex(checkpoint.calibration)
+        self._rates: Rates | None = None
 
     @classmethod
     def from_checkpoint(
@@ -97,7 +100,15 @@ class Predictor:
         calibration = self.checkpoint.calibration.categories.get(category)
         if calibration is None:
             return Limits()
+        if self._rates is not None:
+            return limits_from_scores(calibration.scores, self._rates)
         return Limits(check=calibration.check, reject=calibration.reject)
+
+    def at_rates(self, rates: Rates) -> Self:
+        """The same detector with limits that aim at other false-reject rates."""
+        other = copy(self)
+        other._rates = rates
+        return other
 
     def predict(self, image: ImageSource, *, category: str | None = None) -> Prediction:
         """Judge one image.

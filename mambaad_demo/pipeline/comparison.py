@@ -1,0 +1,89 @@
+"""One picture, several checkpoints: each judged at the same false-reject rates, on one scale, and where they
+disagree.
+
+A level is a map value in units of its own checkpoint's calibration, 0 at the median of good pixels and 1 at
+the reject limit, so that levels of different decoders can stand side by side.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mambaad_demo.hub.schemas import Rates
+from mambaad_demo.pipeline.calibration import DEFAULT_RATES
+from mambaad_demo.pipeline.overlay import TOP_LEVEL, levels
+from mambaad_demo.pipeline.prediction import Prediction, Verdict
+from mambaad_demo.pipeline.predictor import ImageSource, Predictor
+
+_MILDEST_FIRST = (Verdict.ACCEPT, Verdict.CHECK, Verdict.REJECT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What several checkpoints say about one picture."""
+
+    predictions: tuple[Prediction, ...]
+    rates: Rates
+    """False-reject rates that all limits aim at."""
+
+    @property
+    def votes(self) -> dict[Verdict, int]:
+        """How many checkpoints gave each verdict."""
+        counted = Counter(prediction.verdict for prediction in self.predictions)
+        return {verdict: counted[verdict] for verdict in _MILDEST_FIRST}
+
+    @property
+    def majority(self) -> Verdict:
+        """The verdict of most; of those that are level, the most severe."""
+        return max(_MILDEST_FIRST, key=lambda verdict: (self.votes[verdict], _MILDEST_FIRST.index(verdict)))
+
+    @property
+    def is_unanimous(self) -> bool:
+        """Whether all gave the same verdict."""
+        return self.votes[self.majority] == len(self.predictions)
+
+    def disagreement(self) -> np.ndarray:
+        """(H, W) float32 in [0, 2]: at each pixel the highest level minus the lowest, both cut at the ends of
+        the colour scale."""
+        stacked = np.stack([np.clip(levels(prediction), 0.0, TOP_LEVEL) for prediction in self.predictions])
+        return stacked.max(axis=0) - stacked.min(axis=0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Only JSON types, no arrays."""
+        return {
+            "results": [prediction.to_json() for prediction in self.predictions],
+            "rates": {"check": self.rates.check, "reject": self.rates.reject},
+            "votes": {verdict.value: count for verdict, count in self.votes.items()},
+            "majority": self.majority.value,
+            "unanimous": self.is_unanimous,
+            "largest_disagreement": round(float(self.disagreement().max()), 4),
+        }
+
+
+def compare(
+    predictors: Sequence[Predictor],
+    image: ImageSource,
+    *,
+    category: str | None = None,
+    rates: Rates = DEFAULT_RATES,
+) -> Iterator[Prediction]:
+    """Judge one image with each checkpoint in turn, all as the same category and at the same rates.
+
+    Args:
+        predictors: one or more.
+        image: see `ImageSource`.
+        category: None takes what the first checkpoint suggests, for those that know it.
+        rates: false-reject rates from which every checkpoint's limits are set anew.
+
+    Raises:
+        InputError: the image cannot be read or is too large, or a checkpoint does not know the category.
+    """
+    wanted = category
+    for predictor in predictors:
+        known = wanted if wanted == category or wanted in predictor.categories else None
+        prediction = predictor.at_rates(rates).predict(image, category=known)
+        wanted = wanted or prediction.category
+        yield prediction
