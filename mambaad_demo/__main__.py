@@ -5,7 +5,6 @@ refused.
 """
 
 import json
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,9 +112,9 @@ def compare(
     for prediction, cost in zip(predictions, costs, strict=True):
         typer.echo(
             f"{prediction.checkpoint} ({prediction.decoder}): {prediction.verdict.value}, score "
-            f"{prediction.image_score:.4f}, reject limit {prediction.limits.reject or math.nan:.4f}; "
+            f"{prediction.image_score:.4f} as {prediction.category}, {_limit_text(prediction)}; "
             f"{cost.milliseconds:.0f} ms, {cost.parameters / 1e6:.2f} M parameters, {cost.gmacs:.2f} GMAC "
-            f"without the scan, {cost.peak_megabytes:.0f} MB"
+            f"in convolutions and products, {cost.peak_megabytes:.0f} MB"
         )
     votes = ", ".join(f"{count} {verdict.value}" for verdict, count in comparison.votes.items() if count)
     typer.echo(f"{comparison.majority.value} ({votes})")
@@ -243,6 +242,11 @@ def _result_line(path: Path, result: Prediction | DemoError) -> str:
         f"{result.verdict.value:<7} {path}: {result.category} ({result.category_source}), score "
         f"{result.image_score:.4f}{rarer}, regions: {len(result.regions)}"
     )
+
+
+def _limit_text(prediction: Prediction) -> str:
+    reject = prediction.limits.reject
+    return "no limits, no vote" if reject is None else f"reject limit {reject:.4f}"
 
 
 def _health_text(health: Health) -> str:

@@ -222,7 +222,7 @@ def test_compare_takes_all_that_is_here_and_prints_a_line_for_each(call, photos)
 
     first, vote = result.stdout.splitlines()
     assert first.startswith("tiny (mambaad): ")
-    assert "without the scan" in first
+    assert "as plate, reject limit" in first
     assert "(1 " in vote
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from pydantic import BaseModel, ValidationError
@@ -32,7 +32,8 @@ _MAX_JSON_BYTES = 32 * 1024 * 1024
 _LARGEST_OPTION = 2048  # widths, depths, sides: bounds what a config makes us build before weights are seen
 _LONGEST_LIST = 16
 _HARMLESS_BYTES = 64 * 1024 * 1024  # a network of this size may be built before its file is opened
-_BYTES_PER_SQUARED_WIDTH = 12  # of a scan block: six widths squared in its two projections, in half precision
+_SMALLEST_NUMBER = 2  # bytes of a stored weight in half precision
+_MOST_PARAMETERS = 1_500_000_000  # an encoder from the Hub is not in the file
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -156,11 +157,13 @@ def _loaded_detector(folder: Path, config: CheckpointConfig) -> Detector:
 def _built_detector(config: CheckpointConfig, *, stored_bytes: int) -> Detector:
     """Build the network a config describes, with the weights of an external encoder."""
     _require_modest(config.detector, config.name)
-    _require_filled(config.detector, config.name, stored_bytes)
     try:
         wanted = DetectorConfig.from_dict(config.detector)
         if not _ENCODER.fullmatch(wanted.encoder):
             raise ValueError(f"{wanted.encoder!r} is no timm model name.")
+        with torch.device("meta"):  # names and shapes without memory
+            outline = build_detector(wanted, load_encoder_weights=False)
+        _require_filled(outline, config.name, stored_bytes)
         with translated_errors(f"The encoder {wanted.encoder}"):
             return build_detector(wanted)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -170,23 +173,15 @@ def _built_detector(config: CheckpointConfig, *, stored_bytes: int) -> Detector:
         ) from error
 
 
-def _require_filled(options: Mapping[str, Any], name: str, stored_bytes: int) -> None:
-    """Refuse widths and depths that the weight file cannot fill, before memory is taken for them."""
-    decoder = options.get("decoder_options")
-    widths, depths = (
-        [number for number in values if isinstance(number, int)] if isinstance(values, list) else []
-        for values in (
-            (decoder.get("dims"), decoder.get("depths")) if isinstance(decoder, Mapping) else (None, None)
-        )
-    )
-    needed = _BYTES_PER_SQUARED_WIDTH * sum(
-        depth * width**2 for width, depth in zip(widths, depths, strict=False)
-    )
-    if needed > max(stored_bytes, _HARMLESS_BYTES):
+def _require_filled(outline: Detector, name: str, stored_bytes: int) -> None:
+    """Refuse a network that the weight file cannot fill, before memory is taken for it."""
+    needed = _SMALLEST_NUMBER * sum(tensor.numel() for tensor in stored_state(outline).values())
+    parameters = sum(parameter.numel() for parameter in outline.parameters())
+    if needed > max(stored_bytes, _HARMLESS_BYTES) or parameters > _MOST_PARAMETERS:
         raise CheckpointMismatchError(
             f"{CONFIG} of {name!r} asks for an absurd network: at least {needed} bytes of weights, "
             f"{WEIGHTS} has {stored_bytes}. Export it again.",
-            decoder=str(options.get("decoder", "mambaad")),
+            decoder=outline.config.decoder,
         )
 
 

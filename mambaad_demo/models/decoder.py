@@ -28,6 +28,8 @@ class Decoder(nn.Module, ABC):
 
     default_path: ClassVar[str] = "hilbert"
     """The scan path where the options name none."""
+    even_sides: ClassVar[bool] = False
+    """Whether the coarsest map must have an even side."""
 
     def __init__(self, dims: Sequence[int], depths: Sequence[int]) -> None:
         super().__init__()
@@ -40,7 +42,7 @@ class Decoder(nn.Module, ABC):
 
     def _build(self) -> None:
         """Fill the stages; called by subclasses once they hold what `_module` needs."""
-        rates = torch.linspace(0, _LARGEST_DROP_PATH, sum(self.depths)).flip(0).tolist()
+        rates = torch.linspace(0, _LARGEST_DROP_PATH, sum(self.depths), device="cpu").flip(0).tolist()
         for index, (channels, depth) in enumerate(zip(self.dims, self.depths, strict=True)):
             size = next((size for size in (3, 2) if depth % size == 0), None)
             if size is None or depth < 1:

@@ -66,8 +66,15 @@ class DetectorConfig:
                 f"encoder_weights names no source of weights: {self.encoder_weights!r}; "
                 f"choose one of {', '.join(get_args(WeightsSource))}."
             )
-        default_path = DECODERS[self.decoder].default_path if self.decoder in DECODERS else "sweep"
-        scan_order(self.decoder_options.get("path", default_path), self.input_side // _COARSEST_STRIDE)
+        if self.decoder not in DECODERS:
+            raise ValueError(f"Unknown decoder {self.decoder!r}: choose one of {', '.join(DECODERS)}.")
+        decoder, side = DECODERS[self.decoder], self.input_side // _COARSEST_STRIDE
+        scan_order(self.decoder_options.get("path", decoder.default_path), side)
+        if decoder.even_sides and side % 2:
+            raise ValueError(
+                f"{self.decoder} needs an input side that is a multiple of {2 * _COARSEST_STRIDE}, "
+                f"got {self.input_side}."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready copy."""

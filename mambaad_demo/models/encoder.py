@@ -95,7 +95,7 @@ def _feature_options(name: str) -> tuple[dict[str, Any], int | None]:
         depth = len(info.info)
         return {
             "out_indices": [depth // 3 - 1, 2 * depth // 3 - 1, depth - 1],
-            **_any_size(name),
+            **_any_size(name, reductions[0]),
         }, reductions[0]
     missing = [stride for stride in STRIDES if stride not in reductions]
     if missing:
@@ -105,14 +105,21 @@ def _feature_options(name: str) -> tuple[dict[str, Any], int | None]:
     return {"out_indices": [reductions.index(stride) for stride in STRIDES]}, None
 
 
-def _any_size(name: str) -> dict[str, Any]:
-    """What lets a transformer take images of other sizes than it was trained on, where it needs a word."""
-    try:
-        with torch.device("meta"):
-            timm.create_model(name, dynamic_img_size=True)
-    except TypeError:
-        return {}
-    return {"dynamic_img_size": True}
+def _any_size(name: str, patch: int) -> dict[str, Any]:
+    """What lets a transformer take images of other sizes than it was trained on, where it needs a word.
+
+    Raises:
+        ValueError: nothing does.
+    """
+    choices: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {})
+    for options in choices:
+        try:
+            with torch.device("meta"):
+                timm.create_model(name, **options)(torch.empty(1, 3, 6 * patch, 6 * patch))
+        except (TypeError, AssertionError):
+            continue
+        return options
+    raise ValueError(f"Encoder {name!r} takes images of one size only.")
 
 
 def _drop_unused_blocks(backbone: nn.Module, last: str) -> None:

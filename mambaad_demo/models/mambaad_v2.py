@@ -84,6 +84,8 @@ class MambaADv2Decoder(Decoder):
         head_dim, rope_fraction, trapezoid, decay, conv, gate: see `CoreConfig`.
     """
 
+    even_sides = True  # for the wavelets
+
     def __init__(
         self,
         dims: Sequence[int] = (512, 256, 128, 64),

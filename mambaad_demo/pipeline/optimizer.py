@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_SCAN = ("a_log", "_bias", ".d", "_norm")
+_SCAN = ("a_log", "_bias", ".d", "_norm", ".gate")
 
 
 class Optimizer:

@@ -28,6 +28,7 @@ from mambaad_demo.hub.checkpoints import (
 )
 from mambaad_demo.hub.schemas import CalibrationFile, CheckpointConfig
 from mambaad_demo.hub.self_test import golden_file, pattern_images
+from mambaad_demo.models import build_detector
 
 
 def edit_config(folder: Path, edit) -> None:
@@ -387,10 +388,16 @@ def test_a_network_that_its_weight_file_cannot_fill_is_never_built(tiny_checkpoi
     edit_config(
         tiny_checkpoint,
         lambda config: config["detector"]["decoder_options"].update(
-            {"dims": [2048, 1024, 512, 256], "depths": [2046, 2, 2, 2]}
+            {"dims": [2048, 1024, 512, 256], "depths": [300, 2, 2, 2]}
         ),
     )
-    monkeypatch.setattr("mambaad_demo.hub.loading.build_detector", lambda _: pytest.fail("it was built"))
+
+    def outlined_only(config, *, load_encoder_weights=True):
+        if load_encoder_weights:
+            pytest.fail("it was built")
+        return build_detector(config, load_encoder_weights=False)
+
+    monkeypatch.setattr("mambaad_demo.hub.loading.build_detector", outlined_only)
 
     with pytest.raises(CheckpointMismatchError, match="absurd"):
         load_folder(tiny_checkpoint)
@@ -424,3 +431,26 @@ def test_an_encoder_in_half_precision_must_pass_the_self_test_too(monkeypatch):
     assert 1e-5 < half.self_test.largest_difference <= 0.003
     with pytest.raises(CheckpointCorruptError, match="MAMBAAD_PRECISION=float32"):
         load_checkpoint("mambaad", device="cpu", precision="bfloat16")
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        {"decoder": "mambaad_v2", "decoder_options": {"depths": [60, 60, 60, 60]}},
+        {
+            "decoder": "mambaad_v2",
+            "decoder_options": {
+                "dims": [64, 32, 16, 8], "depths": [150, 2, 2, 2], "state_dim": 2048, "head_dim": 1,
+                "directions": 8,
+            },
+        },
+        {"encoder": "eva02_enormous_patch14_clip_224", "encoder_weights": "checkpoint"},
+    ],
+    ids=["default widths", "wide states", "huge encoder"],
+)  # fmt: skip
+def test_a_network_the_weight_file_cannot_fill_takes_no_memory(tiny_checkpoint, detector):
+    config = json.loads((tiny_checkpoint / "config.json").read_text())
+    (tiny_checkpoint / "config.json").write_text(json.dumps(config | {"detector": detector}))
+
+    with pytest.raises(CheckpointMismatchError, match="absurd"):
+        load_folder(tiny_checkpoint, device="cpu")

@@ -307,3 +307,8 @@ def test_the_anchor_appends_a_constant_channel_to_what_is_compared() -> None:
 def test_a_negative_anchor_is_refused() -> None:
     with pytest.raises(ValueError, match="anchor"):
         DetectorConfig(anchor=-1.0)
+
+
+def test_wavelets_need_an_even_side_and_say_so_before_anything_is_built() -> None:
+    with pytest.raises(ValueError, match=r"mambaad_v2.*multiple of 64, got 96"):
+        DetectorConfig(decoder="mambaad_v2", decoder_options={"path": "sweep"}, input_side=96)

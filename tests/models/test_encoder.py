@@ -199,3 +199,8 @@ def test_any_decoder_runs_over_a_plain_transformer(decoder: str) -> None:
     maps = build_detector(config).anomaly_maps(random_tensor(1, 3, 128, 128))
     assert maps.shape == (1, 128, 128)
     assert maps.isfinite().all()
+
+
+def test_a_transformer_for_one_image_size_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"mixer_s16_224.*one size"):
+        build_encoder("mixer_s16_224", "random")

@@ -42,7 +42,7 @@ def test_what_the_first_checkpoint_suggests_holds_for_all(predictor, squared, go
     first, second = compare([predictor, squared], good_part)
 
     assert (first.category, first.category_source) == ("gray", "suggested")
-    assert (second.category, second.category_source) == ("gray", "given")
+    assert (second.category, second.category_source) == ("gray", "suggested")
 
 
 def test_a_checkpoint_without_that_category_judges_by_its_own_suggestion(predictor, uncalibrated, good_part):
@@ -50,6 +50,21 @@ def test_a_checkpoint_without_that_category_judges_by_its_own_suggestion(predict
 
     assert second.category == "unknown"
     assert second.verdict is Verdict.CHECK
+
+
+def test_a_checkpoint_without_limits_neither_suggests_nor_votes_nor_disagrees(
+    predictor, squared, uncalibrated, good_part
+):
+    predictions = list(compare([uncalibrated, predictor, squared], good_part))
+    made = comparison(*predictions)
+
+    assert [prediction.category for prediction in predictions] == ["unknown", "gray", "gray"]
+    assert made.votes == {Verdict.ACCEPT: 2, Verdict.CHECK: 0, Verdict.REJECT: 0}
+    assert made.is_unanimous
+    assert not made.same_category
+    np.testing.assert_array_equal(made.disagreement(), comparison(*predictions[1:]).disagreement())
+    assert comparison(predictions[0]).majority is Verdict.CHECK
+    assert comparison(predictions[0]).disagreement().max() == 0
 
 
 def test_a_category_nobody_knows_is_refused(predictor, good_part):
