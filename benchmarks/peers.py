@@ -1,6 +1,6 @@
 """anomalib's PatchCore and EfficientAD beside ours: random weights, eager, channels-last, in one process.
 
-They live in an environment of their own: `pip install -r benchmarks/requirements-peers.txt`.
+They live in an environment of their own; README says how to make it.
 """
 
 from collections.abc import Callable
