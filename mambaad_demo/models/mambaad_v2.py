@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, repeat
+from einops import rearrange
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
@@ -191,14 +191,16 @@ class DualityScanBlock(ScanBlock):
         share = torch.sigmoid(share) if self.core.trapezoid else torch.ones_like(share)
         step, rate, share = (rearrange(x, "B K L h -> B (K h) L") for x in (step, self._rate(rate), share))
         y = mamba3_scan(
-            self._directed(q, self.q_norm, self.q_bias),
-            self._directed(k, self.k_norm, self.k_bias),
+            F.rms_norm(q, q.shape[-1:], eps=_NORM_EPS) * self.q_norm[:, None],
+            F.rms_norm(k, k.shape[-1:], eps=_NORM_EPS) * self.k_norm[:, None],
             rearrange(value[:, order], "B K L h P -> B (K h) L P"),
             step,
             rate,
             share,
-            repeat(angle, "B K L S -> B (K h) L S", h=self.heads),
+            angle,
             self.d.flatten(),
+            self.q_bias.flatten(0, 1),
+            self.k_bias.flatten(0, 1),
             backend=self.resolved_kernel(cells.device),
         )
         y = rearrange(y, "B (K h) L P -> B K L h P", h=self.heads)
@@ -207,11 +209,6 @@ class DualityScanBlock(ScanBlock):
             return y.sum(1)
         weights = len(order) * torch.softmax(F.linear(cells.mean(1), self.gate), dim=-1)  # (B, K)
         return torch.einsum("bk,bklhp->blhp", weights, y)
-
-    def _directed(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """Normalise states, give each head its bias: (B, K, L, N) → (B, K h, L, N)."""
-        normed = F.rms_norm(x, x.shape[-1:], eps=_NORM_EPS) * weight[:, None]
-        return (normed[:, :, None] + bias[:, :, None]).flatten(1, 2)
 
     def _rate(self, logit: Tensor) -> Tensor:
         if self.core.decay == "softplus":

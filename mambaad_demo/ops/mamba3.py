@@ -1,7 +1,8 @@
 """The state-space core of Mamba-3 with one input and output per head: a recurrence, and the same as a matrix.
 
-Legend: `B` batch · `L` steps · `H` heads · `N` state size · `P` channels of a head · `S` rotated pairs. With
-Δ the step, A the decay rate, λ the share of the current input and Φ_t = Σ_{s≤t} Δ_s π tanh(ω_s):
+Legend: `B` batch · `L` steps · `H` heads · `G` groups of heads · `N` state size · `P` channels of a head ·
+`S` rotated pairs. With Δ the step, A the decay rate, λ the share of the current input and
+Φ_t = Σ_{s≤t} Δ_s π tanh(ω_s):
 
     k̂_t = Rot(Φ_t) k_t,  q̂_t = Rot(Φ_t) q_t
     h_t = α_t h_{t-1} + (1 - λ_t) Δ_t α_t v_{t-1} k̂_{t-1}ᵀ + λ_t Δ_t v_t k̂_tᵀ,    α_t = exp(Δ_t A_t)
@@ -40,6 +41,8 @@ def mamba3_scan(
     share: Tensor,
     angle: Tensor,
     d: Tensor,
+    q_bias: Tensor | None = None,
+    k_bias: Tensor | None = None,
     *,
     backend: str = "auto",
     chunk: int = CHUNK,
@@ -47,13 +50,15 @@ def mamba3_scan(
     """Scan along L; differentiable in every argument.
 
     Args:
-        q, k: (B, H, L, N) reading and writing directions, normalised and with their bias.
+        q, k: (B, G, L, N) reading and writing directions, normalised; each is shared by H / G heads that
+            follow one another.
         v: (B, H, L, P) input.
         step: (B, H, L) Δ, positive.
         rate: (B, H, L) A, negative.
         share: (B, H, L) λ in [0, 1].
-        angle: (B, H, L, S) ω, any size; 2 S at most N. S = 0 rotates nothing.
+        angle: (B, G, L, S) ω, any size; 2 S at most N. S = 0 rotates nothing.
         d: (H,) skip connection.
+        q_bias, k_bias: (H, N) what each head adds to its directions before they are turned; None for 0.
         backend: "torch" (the matrix form, chunk by chunk), "reference" (the recurrence, step by step),
             "numba" (the recurrence, compiled for CPUs) or "auto"; see `resolve_backend`.
         chunk: steps of a chunk of the matrix form.
@@ -68,22 +73,22 @@ def mamba3_scan(
     name = resolve_backend(backend, v.device)
     if chunk < 1:
         raise ValueError(f"mamba3_scan: chunk must be at least 1, got {chunk}.")
-    _check_shapes(q, k, v, step, rate, share, angle, d)
+    none = v.new_zeros(v.shape[1], k.shape[-1])
+    q_bias, k_bias = (none if bias is None else bias for bias in (q_bias, k_bias))
+    _check_shapes(q, k, v, step, rate, share, angle, d, q_bias, k_bias)
     kind = v.dtype
     wide = torch.promote_types(kind, torch.float32)
-    q, k, v, step, rate, share, angle, d = (t.to(wide) for t in (q, k, v, step, rate, share, angle, d))
+    q, k, v, step, rate, share, angle, d, q_bias, k_bias = (
+        t.to(wide) for t in (q, k, v, step, rate, share, angle, d, q_bias, k_bias)
+    )
     phase = _phases(step, angle)
-    cos, sin = phase.cos(), phase.sin()
-    q, k = _rotated(q, cos, sin), _rotated(k, cos, sin)
-    if name == "reference":
-        y = _recurrent(q, k, v, step, rate, share)
-    else:
-        later = F.pad(((1 - share) * step)[..., 1:], (0, 1))  # what step s + 1 adds of input s
-        weighted, surplus = k * (share * step + later)[..., None], (q * k).sum(-1) * later
-        decay = step * rate
-        y = ssd_numba.scan(q, weighted, v, decay) if name == "numba" else _ssd(q, weighted, v, decay, chunk)
-        y = torch.addcmul(y, surplus[..., None], v, value=-1)
-    return torch.addcmul(y, d[:, None, None], v).to(kind)
+    turn = ssd_numba.turn if name == "numba" else _turned
+    q, k = (turn(x, bias, phase.cos(), phase.sin()) for x, bias in ((q, q_bias), (k, k_bias)))
+    later = F.pad(((1 - share) * step)[..., 1:], (0, 1))  # what step s + 1 adds of input s
+    inputs = (q, k, v, step * rate, share * step, later, d)
+    if name == "numba":
+        return ssd_numba.scan(*inputs).to(kind)
+    return (_recurrent(*inputs) if name == "reference" else _ssd(*inputs, chunk=chunk)).to(kind)
 
 
 def resolve_backend(backend: str, device: torch.device | str) -> str:
@@ -116,11 +121,12 @@ def trouble(kind: str) -> str | None:
         return reason
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(1, 2, 70, size, generator=generator) for size in (32, 32, 32))
-    decay = -torch.rand(1, 2, 70, generator=generator)
+    decay, now, later = (torch.rand(1, 2, 70, generator=generator) for _ in range(3))
+    arguments = (q, k, v, -decay, now, later, torch.ones(2))
     try:
         with torch.inference_mode():
-            expected = _ssd(q, k, v, decay, CHUNK)
-            difference = float((ssd_numba.scan(q, k, v, decay) - expected).abs().max() / expected.abs().max())
+            expected = _ssd(*arguments)
+            difference = float((ssd_numba.scan(*arguments) - expected).abs().max() / expected.abs().max())
     except Exception as error:  # whatever a foreign compiler throws
         first_line = str(error).partition("\n")[0]
         reason = f"its first use failed ({type(error).__name__}: {first_line})."
@@ -134,12 +140,17 @@ def trouble(kind: str) -> str | None:
 
 def _phases(step: Tensor, angle: Tensor) -> Tensor:
     """(B, H, L, S) accumulated angles; summed in float64, since some thousand steps pile up."""
-    increments = step[..., None] * (math.pi * torch.tanh(angle))
+    per_group = math.pi * torch.tanh(angle)[:, :, None]
+    increments = (step.unflatten(1, (angle.shape[1], -1))[..., None] * per_group).flatten(1, 2)
     return torch.remainder(increments.cumsum(2, dtype=torch.float64), 2 * math.pi).to(step.dtype)
 
 
-def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn the first S neighbouring pairs of the last axis; cos and sin (B, H, L, S) of their phase."""
+def _turned(x: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Give each head of a group its bias and turn its first S neighbouring pairs.
+
+    x (B, G, L, N), bias (H, N), cos and sin (B, H, L, S) → (B, H, L, N).
+    """
+    x = (x[:, :, None] + bias.unflatten(0, (x.shape[1], -1))[:, :, None]).flatten(1, 2)
     turned = 2 * cos.shape[-1]
     if turned == 0:
         return x
@@ -148,9 +159,11 @@ def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([pairs.flatten(-2), x[..., turned:]], dim=-1)
 
 
-def _recurrent(q: Tensor, k: Tensor, v: Tensor, step: Tensor, rate: Tensor, share: Tensor) -> Tensor:
-    """The definition, step by step; q and k already rotated."""
-    decay, now, before = torch.exp(step * rate), share * step, (1 - share) * step
+def _recurrent(
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, now: Tensor, later: Tensor, d: Tensor
+) -> Tensor:
+    """The definition, step by step; q and k already turned."""
+    decay, before = torch.exp(log_decay), F.pad(later, (1, -1))
     state = v.new_zeros(*v.shape[:2], v.shape[-1], k.shape[-1])  # (B, H, P, N)
     last = torch.zeros_like(state)
     outputs = [v[:, :, :0]]
@@ -160,11 +173,28 @@ def _recurrent(q: Tensor, k: Tensor, v: Tensor, step: Tensor, rate: Tensor, shar
         state = alpha * (state + old * last) + new * write
         last = write
         outputs.append((state @ q[:, :, t, :, None]).mT)
-    return torch.cat(outputs, dim=2)
+    return torch.addcmul(torch.cat(outputs, dim=2), d[:, None, None], v)
 
 
-def _ssd(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, chunk: int) -> Tensor:
-    """y_t = Σ_{s≤t} exp(l_{s+1} + … + l_t) (q_t·k_s) v_s: a product per chunk and a state between chunks."""
+def _ssd(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_decay: Tensor,
+    now: Tensor,
+    later: Tensor,
+    d: Tensor,
+    *,
+    chunk: int = CHUNK,
+) -> Tensor:
+    """The same as matrix products, one for each chunk, and a state between chunks."""
+    skip = d[:, None] - (q * k).sum(-1) * later  # a step does not see what the next adds of its input
+    y = _decayed_products(q, k * (now + later)[..., None], v, log_decay, chunk)
+    return torch.addcmul(y, skip[..., None], v)
+
+
+def _decayed_products(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, chunk: int) -> Tensor:
+    """y_t = Σ_{s≤t} exp(l_{s+1} + … + l_t) (q_t·k_s) v_s."""
     length = v.shape[2]
     chunk = min(chunk, max(length, 1))
     queries, keys, values, logs = (
@@ -192,20 +222,40 @@ def _in_chunks(x: Tensor, chunk: int) -> Tensor:
 
 
 def _check_shapes(
-    q: Tensor, k: Tensor, v: Tensor, step: Tensor, rate: Tensor, share: Tensor, angle: Tensor, d: Tensor
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    step: Tensor,
+    rate: Tensor,
+    share: Tensor,
+    angle: Tensor,
+    d: Tensor,
+    q_bias: Tensor,
+    k_bias: Tensor,
 ) -> None:
-    if v.ndim != 4:
-        raise ValueError(f"mamba3_scan: v has shape {tuple(v.shape)}, needs four axes (B, H, L, P).")
-    batch, heads, length, _ = v.shape
-    states, pairs = q.shape[-1], angle.shape[-1]
+    if v.ndim != 4 or q.ndim != 4:
+        raise ValueError(
+            f"mamba3_scan: v has shape {tuple(v.shape)} and q {tuple(q.shape)}, both need four axes."
+        )
+    if q.shape != k.shape:
+        raise ValueError(
+            f"mamba3_scan: q has shape {tuple(q.shape)} and k {tuple(k.shape)}, they must agree."
+        )
+    (batch, heads, length, _), (groups, states), pairs = v.shape, q.shape[1::2], angle.shape[-1]
+    if groups == 0 or heads % groups:
+        raise ValueError(
+            f"mamba3_scan: the {heads} heads of v cannot be shared out among {groups} groups of q."
+        )
     expected = {
-        "q": (q, (batch, heads, length, states)),
-        "k": (k, (batch, heads, length, states)),
+        "q": (q, (batch, groups, length, states)),
+        "k": (k, (batch, groups, length, states)),
         "step": (step, (batch, heads, length)),
         "rate": (rate, (batch, heads, length)),
         "share": (share, (batch, heads, length)),
-        "angle": (angle, (batch, heads, length, pairs)),
+        "angle": (angle, (batch, groups, length, pairs)),
         "d": (d, (heads,)),
+        "q_bias": (q_bias, (heads, states)),
+        "k_bias": (k_bias, (heads, states)),
     }
     for name, (tensor, shape) in expected.items():
         if tensor.shape != shape:

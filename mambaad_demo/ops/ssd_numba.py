@@ -1,10 +1,10 @@
-"""The state-space dual scan on a CPU: a recurrence with one decay per head and step, forward and backward,
-compiled by numba.
+"""The scan of Mamba-3 on a CPU: one decay per head and step, forward and backward, compiled by numba.
 
-    h_t = exp(l_t) h_{t-1} + v_t k_tᵀ,    y_t = h_t q_t        (Mamba-2, arXiv 2405.21060, section 3)
+    y_t = (α_t h_{t-1} + a_t v_t k_tᵀ) q_t + d v_t,    h_t = α_t h_{t-1} + (a_t + b_t) v_t k_tᵀ
 
-A task is one head of one sample; the rows of its state, one for each of the N states, are vectors over its P
-channels. The backward pass recomputes the states of a chunk from the one at its start.
+Here a is the weight of the current input and b what the next step adds of it. A task is one head of one
+sample; the rows of its state, one for each of the N states, are vectors over its P channels. The backward
+pass recomputes the states of a chunk from the one at its start.
 
 Legend: as in `mamba3`; local arrays hold rows of P channels, so row n begins at n P.
 """
@@ -45,24 +45,59 @@ def missing(kind: str) -> str | None:
     return None if numba_lanes is not None else "numba is not installed."
 
 
-def scan(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor) -> Tensor:
-    """q, k (B, H, L, N), v (B, H, L, P), log_decay (B, H, L) → (B, H, L, P), all of one float dtype."""
+def scan(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, now: Tensor, later: Tensor, d: Tensor) -> Tensor:
+    """q, k (B, H, L, N), v (B, H, L, P), log α, a and b (B, H, L), d (H,) → (B, H, L, P), all of one float
+    dtype."""
     channels = v.shape[-1]
     v = F.pad(v, (0, -channels % BLOCK))
-    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (q, k, v, log_decay))
-    y: Tensor = _Scan.apply(q, k, v, torch.exp(log_decay), keep)  # type: ignore[no-untyped-call]
+    inputs = (q, k, v, torch.exp(log_decay), now, later, d)
+    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+    y: Tensor = _Scan.apply(*inputs, keep)  # type: ignore[no-untyped-call]
     return y[..., :channels]
+
+
+def turn(x: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Give each head of a group its bias and turn its first pairs: x (B, G, L, N), bias (H, N), cos and sin
+    (B, H, L, S) → (B, H, L, N), all of one float dtype."""
+    result: Tensor = _Turn.apply(x, bias, cos, sin)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Turn(torch.autograd.Function):
+    """One pass over the memory each way, where elementary operations take ten."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        inputs = tuple(tensor.detach().contiguous() for tensor in (x, bias, cos, sin))
+        result = x.new_empty(*cos.shape[:3], x.shape[-1])
+        with compiled_threads():
+            _turn(*arrays_of(inputs), *arrays_of((result,)))
+        ctx.save_for_backward(*inputs)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+        x, bias, cos, sin = ctx.saved_tensors
+        grad_x, grad_cos, grad_sin = (torch.empty_like(tensor) for tensor in (x, cos, sin))
+        grad_bias = bias.new_zeros(len(x), *bias.shape)
+        with compiled_threads():
+            _turn_backward(
+                *arrays_of((x, bias, cos, sin, grads[0].contiguous())),
+                *arrays_of((grad_x, grad_bias, grad_cos, grad_sin)),
+            )
+        return grad_x, grad_bias.sum(0), grad_cos, grad_sin
 
 
 class _Scan(torch.autograd.Function):
     """The scan with decays in place of their logarithms, for channels that fill whole blocks."""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, decay: Tensor, keep: bool) -> Tensor:
-        inputs = tuple(tensor.detach().contiguous() for tensor in (q, k, v, decay))
-        (batch, heads, length, channels), states = v.shape, k.shape[-1]
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        *tensors, keep = arguments
+        inputs = tuple(tensor.detach().contiguous() for tensor in tensors)
+        (batch, heads, length, channels), states = inputs[2].shape, inputs[1].shape[-1]
         chunks = -(-length // CHUNK) if keep else 0
-        saved = v.new_empty(batch * heads, chunks, states, channels)
+        saved = inputs[2].new_empty(batch * heads, chunks, states, channels)
         y = torch.empty_like(inputs[2])
         with compiled_threads():
             _forward(_flat(inputs), saved.numpy(), *_flat((y,)), blocks_of(channels))
@@ -73,26 +108,30 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         *inputs, saved = ctx.saved_tensors
         grad_y = grads[0].contiguous()
-        gradients = tuple(torch.empty_like(tensor) for tensor in inputs)
+        d = inputs[-1]
+        gradients = (
+            *(torch.empty_like(tensor) for tensor in inputs[:-1]),
+            d.new_empty(len(grad_y), len(d), 1),
+        )
         with compiled_threads():
             _backward(
                 _flat(inputs), saved.numpy(), *_flat((grad_y,)), _flat(gradients), blocks_of(grad_y.shape[-1])
             )
-        return (*gradients, None)
+        return (*gradients[:-1], gradients[-1].sum((0, 2)), None)
 
 
 def _flat(tensors: Any) -> tuple[Any, ...]:
     """Samples and heads as one leading axis."""
-    return arrays_of(tensor.flatten(0, 1) for tensor in tensors)
+    return arrays_of(tensor if tensor.ndim == 1 else tensor.flatten(0, 1) for tensor in tensors)
 
 
 if numba_lanes is not None:
 
     @jit
     def _forward_head(inputs: Any, saved: Any, y: Any, head: int, blocks: Any) -> None:
-        q, k, v, decay = inputs
+        q, k, v, decay, now, later, d = inputs
         (_, length, states), width = k.shape, v.shape[2]
-        chunks = saved.shape[1]
+        chunks, skip = saved.shape[1], d[head % len(d)]
         h = aligned(states * width, v)
         for start in range(0, width, BLOCK * len(blocks)):
             h[:] = 0
@@ -103,11 +142,12 @@ if numba_lanes is not None:
                         store(saved, to + n * width, load(h, n * width, blocks))
                 here = (head * length + t) * width + start
                 value, alpha = load(v, here, blocks), decay[head, t]
-                total = value * 0.0
+                at_once, kept = value * now[head, t], value * (now[head, t] + later[head, t])
+                total = value * skip
                 for n in range(states):
-                    state = load(h, n * width, blocks) * alpha + value * k[head, t, n]
-                    store(h, n * width, state)
-                    total = total + state * q[head, t, n]
+                    state = load(h, n * width, blocks) * alpha
+                    total = total + (state + at_once * k[head, t, n]) * q[head, t, n]
+                    store(h, n * width, state + kept * k[head, t, n])
                 store(y, here, total)
 
     @jit_parallel
@@ -118,9 +158,12 @@ if numba_lanes is not None:
     @jit
     def _backward_head(inputs: Any, saved: Any, grad_y: Any, gradients: Any, head: int, blocks: Any) -> None:
         """Chunk by chunk from the last."""
-        q, k, v, decay = inputs
-        grad_q, grad_k, grad_v, grad_decay = gradients
+        q, k, v, decay, now, later, d = inputs
+        grad_q, grad_k, grad_v, grad_decay, grad_now, grad_later, grad_d = gradients
         (_, length, states), width, chunks = k.shape, v.shape[2], saved.shape[1]
+        skip = d[head % len(d)]
+        grad_q[head], grad_k[head], grad_decay[head], grad_now[head], grad_later[head] = 0, 0, 0, 0, 0
+        grad_d[head] = 0
         grad_h = aligned(states * width, v)
         history = aligned((CHUNK + 1) * states * width, v)  # states before the first step and after each
         for start in range(0, width, BLOCK * len(blocks)):
@@ -131,38 +174,100 @@ if numba_lanes is not None:
                 of = (head * chunks + chunk) * states * width + start
                 for n in range(states):
                     store(history, n * width, load(saved, of + n * width, blocks))
-                for i in range(steps):
-                    alpha = decay[head, first + i]
-                    value = load(v, (head * length + first + i) * width + start, blocks)
+                for i in range(steps - 1):
+                    t = first + i
+                    alpha = decay[head, t]
+                    kept = load(v, (head * length + t) * width + start, blocks) * (
+                        now[head, t] + later[head, t]
+                    )
                     for n in range(states):
                         at = (i * states + n) * width
-                        state = load(history, at, blocks) * alpha + value * k[head, first + i, n]
-                        store(history, at + states * width, state)
+                        store(
+                            history,
+                            at + states * width,
+                            load(history, at, blocks) * alpha + kept * k[head, t, n],
+                        )
                 for i in range(steps - 1, -1, -1):
                     t = first + i
                     here = (head * length + t) * width + start
                     value, out, alpha = load(v, here, blocks), load(grad_y, here, blocks), decay[head, t]
-                    grad_value, through = value * 0.0, value * 0.0
+                    a, both = now[head, t], now[head, t] + later[head, t]
+                    alike = sum_lanes(out * value)
+                    from_state, through = value * 0.0, value * 0.0
+                    to_kept, match = alike * 0.0, alike * 0.0
                     for n in range(states):
-                        at = (i * states + n) * width
-                        grad = load(grad_h, n * width, blocks) + out * q[head, t, n]
-                        to_q = sum_lanes(load(history, at + states * width, blocks) * out)
-                        to_k = sum_lanes(grad * value)
-                        if start == 0:
-                            grad_q[head, t, n], grad_k[head, t, n] = to_q, to_k
-                        else:
-                            grad_q[head, t, n] += to_q
-                            grad_k[head, t, n] += to_k
-                        grad_value = grad_value + grad * k[head, t, n]
-                        through = through + grad * load(history, at, blocks)
+                        key, query = k[head, t, n], q[head, t, n]
+                        before, grad = (
+                            load(history, (i * states + n) * width, blocks),
+                            load(grad_h, n * width, blocks),
+                        )
+                        grad_q[head, t, n] += alpha * sum_lanes(out * before) + a * key * alike
+                        reached = sum_lanes(grad * value)
+                        grad_k[head, t, n] += both * reached + a * query * alike
+                        to_kept += key * reached
+                        match += key * query
+                        from_state = from_state + grad * key
+                        grad = grad + out * query
+                        through = through + grad * before
                         store(grad_h, n * width, grad * alpha)
-                    store(grad_v, here, grad_value)
-                    if start == 0:
-                        grad_decay[head, t] = sum_lanes(through)
-                    else:
-                        grad_decay[head, t] += sum_lanes(through)
+                    store(grad_v, here, from_state * both + out * (a * match + skip))
+                    grad_decay[head, t] += sum_lanes(through)
+                    grad_now[head, t] += to_kept + match * alike
+                    grad_later[head, t] += to_kept
+                    grad_d[head, 0] += alike
 
     @jit_parallel
     def _backward(inputs: Any, saved: Any, grad_y: Any, gradients: Any, blocks: Any) -> None:
         for head in numba.prange(grad_y.shape[0]):
             _backward_head(inputs, saved, grad_y, gradients, head, blocks)
+
+    @jit_parallel
+    def _turn(x: Any, bias: Any, cos: Any, sin: Any, result: Any) -> None:
+        (batch, groups, length, states), (_, heads, _, pairs) = x.shape, cos.shape
+        for row in numba.prange(batch * heads):
+            b, head = row // heads, row % heads
+            group = head * groups // heads
+            for t in range(length):
+                for s in range(pairs):
+                    even = x[b, group, t, 2 * s] + bias[head, 2 * s]
+                    odd = x[b, group, t, 2 * s + 1] + bias[head, 2 * s + 1]
+                    c, d = cos[b, head, t, s], sin[b, head, t, s]
+                    result[b, head, t, 2 * s] = even * c - odd * d
+                    result[b, head, t, 2 * s + 1] = even * d + odd * c
+                for n in range(2 * pairs, states):
+                    result[b, head, t, n] = x[b, group, t, n] + bias[head, n]
+
+    @jit_parallel
+    def _turn_backward(
+        x: Any,
+        bias: Any,
+        cos: Any,
+        sin: Any,
+        grad: Any,
+        grad_x: Any,
+        grad_bias: Any,
+        grad_cos: Any,
+        grad_sin: Any,
+    ) -> None:
+        (batch, groups, length, states), (_, heads, _, pairs) = x.shape, cos.shape
+        each = heads // groups
+        for row in numba.prange(batch * groups):
+            b, group = row // groups, row % groups
+            grad_x[b, group] = 0
+            for head in range(group * each, (group + 1) * each):
+                for t in range(length):
+                    for s in range(pairs):
+                        even = x[b, group, t, 2 * s] + bias[head, 2 * s]
+                        odd = x[b, group, t, 2 * s + 1] + bias[head, 2 * s + 1]
+                        c, d = cos[b, head, t, s], sin[b, head, t, s]
+                        first, second = grad[b, head, t, 2 * s], grad[b, head, t, 2 * s + 1]
+                        grad_cos[b, head, t, s] = first * even + second * odd
+                        grad_sin[b, head, t, s] = second * even - first * odd
+                        to_even, to_odd = first * c + second * d, second * c - first * d
+                        grad_x[b, group, t, 2 * s] += to_even
+                        grad_x[b, group, t, 2 * s + 1] += to_odd
+                        grad_bias[b, head, 2 * s] += to_even
+                        grad_bias[b, head, 2 * s + 1] += to_odd
+                    for n in range(2 * pairs, states):
+                        grad_x[b, group, t, n] += grad[b, head, t, n]
+                        grad_bias[b, head, n] += grad[b, head, t, n]

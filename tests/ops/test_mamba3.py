@@ -457,3 +457,50 @@ def test_more_axes_to_turn_than_the_state_has_are_refused(backend: str) -> None:
     with pytest.raises(ValueError, match=r"\b3\b.*\b4\b"):
         random_inputs(Shape(L=5, N=4, S=3)).scan(backend)
     assert random_inputs(Shape(L=5, N=6, S=3)).scan(backend).isfinite().all()
+
+
+def shared_inputs(groups: int, *, channels: int = 2) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Arguments of four heads in groups that share directions and angles, and the two biases."""
+    full = random_inputs(Shape(B=2, H=4, L=2 * CHUNK + 5, N=6, P=channels, S=2), seed=5)
+    arguments = {name: getattr(full, name) for name in NAMES}
+    for name in ("q", "k", "angle"):
+        arguments[name] = arguments[name][:, :groups].contiguous()
+    generator = torch.Generator().manual_seed(6)
+    biases = torch.randn(2, 4, 6, generator=generator, dtype=torch.float64)
+    return arguments, biases[0], biases[1]
+
+
+@every_backend
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_heads_of_a_group_share_its_directions_and_add_their_own_bias(backend: str, groups: int) -> None:
+    arguments, q_bias, k_bias = shared_inputs(groups)
+    alone = dict(arguments)
+    for name, bias in (("q", q_bias), ("k", k_bias)):
+        alone[name] = arguments[name].repeat_interleave(4 // groups, dim=1) + bias[:, None]
+    alone["angle"] = arguments["angle"].repeat_interleave(4 // groups, dim=1)
+    together = mamba3_scan(**arguments, q_bias=q_bias, k_bias=k_bias, backend=backend)
+    torch.testing.assert_close(together, mamba3_scan(**alone, backend="reference"), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("backend", ["torch", "numba"])
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("channels", [32, 64, 96])
+def test_gradients_of_groups_biases_and_wide_heads_are_the_recurrences(
+    backend: str, groups: int, channels: int
+) -> None:
+    arguments, *biases = shared_inputs(groups, channels=channels)
+    leaves = [tensor.requires_grad_() for tensor in (*arguments.values(), *biases)]
+
+    def gradients_of(name: str) -> tuple[Tensor, ...]:
+        y = mamba3_scan(*leaves, backend=name)
+        return torch.autograd.grad((y * torch.linspace(-1, 1, y.numel()).view_as(y)).sum(), leaves)
+
+    for value, expected in zip(gradients_of(backend), gradients_of("reference"), strict=True):
+        torch.testing.assert_close(value, expected, rtol=1e-10, atol=1e-11)
+
+
+@every_backend
+def test_heads_that_groups_cannot_share_are_refused(backend: str) -> None:
+    arguments, q_bias, k_bias = shared_inputs(3)
+    with pytest.raises(ValueError, match=r"\b4 heads\b.*\b3 groups\b"):
+        mamba3_scan(**arguments, q_bias=q_bias, k_bias=k_bias, backend=backend)
