@@ -22,7 +22,7 @@ from mambaad_demo.hub.published import PublishedOptions, import_published, impor
 from mambaad_demo.pipeline.calibration import DEFAULT_RATES
 from mambaad_demo.pipeline.comparison import Comparison
 from mambaad_demo.pipeline.comparison import compare as compare_predictors
-from mambaad_demo.pipeline.cost import measure_cost
+from mambaad_demo.pipeline.cost import measure_costs
 from mambaad_demo.pipeline.health import CheckpointHealth, Health, examine, examine_checkpoint
 from mambaad_demo.pipeline.prediction import Prediction
 from mambaad_demo.pipeline.predictor import MAX_MEGAPIXELS, Predictor
@@ -103,7 +103,7 @@ def compare(
             raise InputError("There are no checkpoints here. Name one with --checkpoint.")
         predictors = [_predictor(name, device) for name in names]
         predictions = tuple(compare_predictors(predictors, image, category=category))
-        costs = [measure_cost(predictor.checkpoint.detector) for predictor in predictors]
+        costs = measure_costs([predictor.checkpoint.detector for predictor in predictors])
     comparison = Comparison(predictions=predictions, rates=DEFAULT_RATES)
     if as_json:
         report = comparison.to_json() | {"costs": [cost.to_json() for cost in costs]}

@@ -2,7 +2,8 @@
 
 import statistics
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -33,6 +34,33 @@ class Cost:
         return asdict(self)
 
 
+def measure_costs(detectors: Sequence[Detector], *, repeats: int = 5) -> list[Cost]:
+    """The cost of several detectors, timed in turns, so that what else the machine does hits all alike."""
+    costs = [measure_cost(detector, repeats=1) for detector in detectors]
+    times = time_passes(detectors, repeats=repeats)
+    return [
+        replace(cost, milliseconds=statistics.median(own)) for cost, own in zip(costs, times, strict=True)
+    ]
+
+
+def time_passes(detectors: Sequence[Detector], *, repeats: int) -> list[list[float]]:
+    """Milliseconds of `repeats` passes over one gray image for each detector, taken in turns.
+
+    Args:
+        detectors: on their devices, in eval mode, warm, and not in use meanwhile.
+        repeats: passes of each.
+    """
+    images = [_gray_image(detector) for detector in detectors]
+    times: list[list[float]] = [[] for _ in detectors]
+    with torch.inference_mode():
+        for _ in range(repeats):
+            for detector, image, own in zip(detectors, images, times, strict=True):
+                start = time.perf_counter()
+                detector.anomaly_maps(image).cpu()
+                own.append((time.perf_counter() - start) * 1000)
+    return times
+
+
 def measure_cost(detector: Detector, *, repeats: int = 5) -> Cost:
     """Run the detector some times on a gray image; it must not be in use meanwhile.
 
@@ -40,16 +68,11 @@ def measure_cost(detector: Detector, *, repeats: int = 5) -> Cost:
         detector: on its device, in eval mode.
         repeats: passes that are timed, after one that warms up.
     """
-    device = next(iter(detector.state_dict().values())).device
-    image = torch.full((1, 3, detector.side, detector.side), 0.5, device=device)
+    image = _gray_image(detector)
     with torch.inference_mode():
         with FlopCounterMode(display=False) as counter:
             detector.anomaly_maps(image)
-        times = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            detector.anomaly_maps(image).cpu()
-            times.append((time.perf_counter() - start) * 1000)
+        (times,) = time_passes([detector], repeats=repeats)
         peak = _peak_bytes(detector, image)
     return Cost(
         parameters=sum(parameter.numel() for parameter in detector.parameters()),
@@ -58,6 +81,11 @@ def measure_cost(detector: Detector, *, repeats: int = 5) -> Cost:
         milliseconds=statistics.median(times),
         peak_megabytes=peak / _MEGABYTE,
     )
+
+
+def _gray_image(detector: Detector) -> torch.Tensor:
+    device = next(iter(detector.state_dict().values())).device
+    return torch.full((1, 3, detector.side, detector.side), 0.5, device=device)
 
 
 def _peak_bytes(detector: Detector, image: torch.Tensor) -> int:

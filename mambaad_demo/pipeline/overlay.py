@@ -35,12 +35,17 @@ def levels(prediction: Prediction) -> np.ndarray:
 def colour_levels(prediction: Prediction) -> np.ndarray:
     """The map on the fixed scale, (H, W) uint8: 0 at the good median, 127.5 at the reject limit, 255 at level
     2."""
-    return np.rint(np.clip(levels(prediction) / TOP_LEVEL, 0.0, 1.0) * 255).astype(np.uint8)
+    return _palette_entries(levels(prediction))
 
 
 def heat_png(prediction: Prediction, max_side: int = PREVIEW_SIDE) -> bytes:
     """The heat map alone as a palette PNG whose cold colours are transparent; at most `max_side` pixels."""
-    heat = _shrunk(Image.fromarray(colour_levels(prediction)), max_side)
+    return levels_png(levels(prediction), max_side)
+
+
+def levels_png(values: np.ndarray, max_side: int = PREVIEW_SIDE) -> bytes:
+    """Any levels (H, W) in the same colours; see `heat_png`."""
+    heat = _shrunk(Image.fromarray(_palette_entries(values)), max_side)
     heat.putpalette(_COLORS.tobytes(), "RGB")  # turns mode L into P
     return _encoded(heat, "PNG", transparency=_ALPHA.tobytes())
 
@@ -94,6 +99,11 @@ def map_png16(prediction: Prediction) -> bytes:
 def mask_png(prediction: Prediction) -> bytes:
     """The anomaly mask as a 1-bit PNG, white where anomalous."""
     return _encoded(Image.fromarray(prediction.anomaly_mask), "PNG")
+
+
+def _palette_entries(values: np.ndarray) -> np.ndarray:
+    """Levels as entries of the palette, uint8."""
+    return np.rint(np.clip(values / TOP_LEVEL, 0.0, 1.0) * 255).astype(np.uint8)
 
 
 def _shrunk(image: Image.Image, max_side: int) -> Image.Image:

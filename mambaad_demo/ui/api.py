@@ -1,4 +1,4 @@
-"""What programs may call: `/inspect` and `/health`, through `gradio_client` or plain HTTP.
+"""What programs may call: `/inspect`, `/compare` and `/health`, through `gradio_client` or plain HTTP.
 
 The components only describe the arguments and answers; nobody sees them.
 """
@@ -12,6 +12,9 @@ from gradio.processing_utils import save_bytes_to_cache
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.pipeline import overlay
+from mambaad_demo.pipeline.calibration import DEFAULT_RATES
+from mambaad_demo.pipeline.comparison import Comparison
+from mambaad_demo.ui.comparing import MOST_AT_ONCE, Comparer
 from mambaad_demo.ui.inspection import Inspector, Photo, Question
 from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
@@ -23,12 +26,18 @@ INSPECT_DESCRIPTION = (
     "category (empty: the nearest one). Returns the result as JSON, in pixels of the upright original, and "
     "two files of at most 1600 pixels a side: the picture as JPEG and its heat map as PNG with transparency."
 )
+COMPARE_DESCRIPTION = (
+    "Judge one picture of a part with several checkpoints, each at the same false-reject rate. Takes the "
+    "file, up to three names of checkpoints with commas between them (empty: all) and a category (empty: "
+    "the one that the first checkpoint suggests). Returns results, votes and costs as JSON, and files of at "
+    "most 1600 pixels a side: the picture, where the checkpoints disagree, and the heat map of each."
+)
 HEALTH_DESCRIPTION = (
     "Versions, checkpoints, and for the default one: device, kernel and the result of its self-test."
 )
 
 
-def build_api(inspector: Inspector) -> None:
+def build_api(inspector: Inspector, comparer: Comparer) -> None:
     """Add the public endpoints to the surrounding Blocks."""
     with gr.Column(visible=False):
         file = gr.File(label="file")
@@ -37,7 +46,9 @@ def build_api(inspector: Inspector) -> None:
         result = gr.JSON(label="result")
         pictures = gr.File(label="preview and heat map", file_count="multiple")
         health_report = gr.JSON(label="health")
-        inspect_button, health_button = gr.Button(), gr.Button()
+        checkpoints = gr.Textbox(label="checkpoints", value="")
+        comparison_result = gr.JSON(label="comparison")
+        inspect_button, compare_button, health_button = gr.Button(), gr.Button(), gr.Button()
 
     def inspect(
         file: dict[str, Any] | None, checkpoint: str = "", category: str = ""
@@ -59,6 +70,28 @@ def build_api(inspector: Inspector) -> None:
                 save_bytes_to_cache(data, name, cache) for name, data in files.items()
             ]
 
+    def compare(
+        file: dict[str, Any] | None, checkpoints: str = "", category: str = ""
+    ) -> tuple[dict[str, Any], list[str]]:
+        with shown_to_user():
+            path = uploaded_path(file)
+            if path is None:
+                raise InputError("Send a picture of a part.")
+            names = [name.strip() for name in checkpoints.split(",") if name.strip()]
+            names = names or list(inspector.catalog.names()[:MOST_AT_ONCE])
+            predictions = tuple(comparer.predictions(Photo(path), names, category or None))
+            comparison = Comparison(predictions=predictions, rates=DEFAULT_RATES)
+            files = {
+                "preview.jpg": overlay.preview_jpeg(predictions[0]),
+                "disagreement.png": overlay.levels_png(comparison.disagreement()),
+                **{f"heat-{number}.png": overlay.heat_png(p) for number, p in enumerate(predictions, 1)},
+            }
+            costs = [cost.to_json() for cost in comparer.costs(names)]
+            cache = pictures.GRADIO_CACHE
+            return comparison.to_json() | {"costs": costs}, [
+                save_bytes_to_cache(data, name, cache) for name, data in files.items()
+            ]
+
     def health() -> dict[str, Any]:
         with shown_to_user():
             return health_facts(inspector)
@@ -69,6 +102,15 @@ def build_api(inspector: Inspector) -> None:
         [result, pictures],
         api_name="inspect",
         api_description=INSPECT_DESCRIPTION,
+        preprocess=False,
+        **MODEL_LANE,
+    )
+    compare_button.click(
+        compare,
+        [file, checkpoints, category],
+        [comparison_result, pictures],
+        api_name="compare",
+        api_description=COMPARE_DESCRIPTION,
         preprocess=False,
         **MODEL_LANE,
     )

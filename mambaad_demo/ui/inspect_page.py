@@ -51,7 +51,7 @@ def draw_inspect_page(checkpoints: tuple[str, ...], first: Opening) -> InspectPa
     with gr.Row(elem_id="inspect"):
         with gr.Column(elem_id="inspect-input", min_width=0):
             with gr.Column(elem_classes="card"):
-                photo = _photo_input()
+                photo = photo_input(elem_id="photo")
                 notice = fragment(present.notice_html(first.problem), elem_id="notice")
                 product = gr.Dropdown(present.category_choices(shows), value="", label="Product")
                 checkpoint = gr.Dropdown(list(checkpoints), label="Checkpoint")
@@ -106,7 +106,7 @@ def fragment(markup: str, *, script: str | None = None, elem_id: str | None = No
     )
 
 
-def _photo_input() -> gr.Image:
+def photo_input(*, elem_id: str) -> gr.Image:
     """The upload box; `image_mode=None` keeps Gradio from converting what it is given."""
     return gr.Image(
         type="filepath",
@@ -117,7 +117,7 @@ def _photo_input() -> gr.Image:
         placeholder=PROMPT,
         buttons=[],
         height=176,
-        elem_id="photo",
+        elem_id=elem_id,
     )
 
 

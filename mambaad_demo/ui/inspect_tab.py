@@ -14,7 +14,7 @@ from gradio.processing_utils import save_bytes_to_cache
 
 from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.ui import present
-from mambaad_demo.ui.inspect_page import Opening, draw_inspect_page
+from mambaad_demo.ui.inspect_page import InspectPage, Opening, draw_inspect_page
 from mambaad_demo.ui.inspection import Inspector, Photo, Question
 from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
@@ -40,7 +40,7 @@ def opening(inspector: Inspector) -> Opening:
 
 def build_inspect_tab(
     inspector: Inspector, first: Opening, *, chips: gr.HTML, retention_minutes: int
-) -> None:
+) -> InspectPage:
     """Draw the Inspect page into the surrounding Blocks and wire it to `inspector`.
 
     Args:
@@ -156,3 +156,4 @@ def build_inspect_tab(
         prepared.success(None, js=START_DOWNLOAD)
     page.forget.click(delete_files, page.files, [page.files, page.delivery, *shows], **busy)
     gr.on(fn=draw_shelf, outputs=page.shelf, **private)
+    return page

@@ -66,7 +66,7 @@ class Inspector:
             CheckpointError: the checkpoint cannot be loaded.
         """
         predictor = self.catalog.predictor(question.checkpoint)
-        picture = self._picture(question.source)
+        picture = self.picture(question.source)
         prediction = model_thread.run(predictor.predict, picture, category=question.category)
         return Inspection(
             source=question.source,
@@ -76,7 +76,12 @@ class Inspector:
             categories=predictor.categories,
         )
 
-    def _picture(self, source: Photo | SamplePart) -> Path | bytes:
+    def picture(self, source: Photo | SamplePart) -> Path | bytes:
+        """What a predictor can read.
+
+        Raises:
+            InputError: an uploaded picture is gone.
+        """
         if isinstance(source, SamplePart):
             return self.shelf.photo(source)
         if not source.path.is_file():

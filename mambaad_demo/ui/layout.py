@@ -6,6 +6,8 @@ from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.ui import present
 from mambaad_demo.ui.api import build_api
 from mambaad_demo.ui.assets import text
+from mambaad_demo.ui.compare_tab import build_compare_tab
+from mambaad_demo.ui.comparing import Comparer
 from mambaad_demo.ui.inspect_page import fragment
 from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
 from mambaad_demo.ui.inspection import Inspector
@@ -24,6 +26,7 @@ def build_app(catalog: Catalog, *, retention_minutes: int) -> gr.Blocks:
         retention_minutes: minutes until a visitor's files are deleted.
     """
     inspector = Inspector(catalog, SampleShelf())
+    comparer = Comparer(inspector)
     first = opening(inspector)
     with LocalFilesBlocks(
         title=TITLE, analytics_enabled=False, delete_cache=delete_cache(retention_minutes), fill_width=True
@@ -31,8 +34,11 @@ def build_app(catalog: Catalog, *, retention_minutes: int) -> gr.Blocks:
         with gr.Row(elem_id="top-bar"):
             fragment(text("top_bar.html"), script="top_bar.js")
             chips = fragment(present.chips_html(first.inspection, retention_minutes=retention_minutes))
-        with gr.Tabs(elem_id="tabs"), gr.Tab("Inspect", id="inspect"):
-            build_inspect_tab(inspector, first, chips=chips, retention_minutes=retention_minutes)
-        build_api(inspector)
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Inspect", id="inspect"):
+                page = build_inspect_tab(inspector, first, chips=chips, retention_minutes=retention_minutes)
+            with gr.Tab("Compare", id="compare") as tab:
+                build_compare_tab(inspector, comparer, tab=tab, inspect_page=page)
+        build_api(inspector, comparer)
     app.queue(**QUEUE_OPTIONS)
     return app

@@ -7,7 +7,7 @@ import base64
 import io
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -144,7 +144,12 @@ def category_choices(inspection: Inspection | None) -> list[tuple[str, str]]:
     prediction = inspection.prediction
     is_suggested = prediction.category_source == "suggested" and prediction.category in inspection.categories
     suggestion = f"{words.spoken(prediction.category)} (suggested)" if is_suggested else SUGGEST
-    return [(suggestion, ""), *((words.spoken(category), category) for category in inspection.categories)]
+    return [(suggestion, ""), *named(inspection.categories)]
+
+
+def named(categories: Sequence[str]) -> list[tuple[str, str]]:
+    """Categories as entries of a list, (label, value)."""
+    return [(words.spoken(category), category) for category in categories]
 
 
 def json_text(prediction: Prediction) -> str:

@@ -1,6 +1,7 @@
 """Sentences about a prediction for people who do not know AUROC; no markup, no rules of judgement."""
 
 from mambaad_demo.hub.schemas import CategoryCalibration
+from mambaad_demo.pipeline.comparison import Comparison
 from mambaad_demo.pipeline.prediction import UNKNOWN_CATEGORY, Prediction, Verdict
 
 TITLES = {Verdict.ACCEPT: "Accept", Verdict.CHECK: "Check", Verdict.REJECT: "Reject"}
@@ -92,3 +93,20 @@ def picture(prediction: Prediction, title: str) -> str:
     """What a screen reader says of the picture."""
     size = f"{prediction.width} by {prediction.height} pixels"
     return f"{title}, {size}: {TITLES[prediction.verdict]}. {regions(prediction)}".strip()
+
+
+def vote(comparison: Comparison) -> str:
+    """How many gave the verdict of most, such as `2 of 3 reject`."""
+    judged, verb = sum(comparison.votes.values()), TITLES[comparison.majority].lower()
+    if judged < 2:
+        return f"One vote: {verb}" if judged else "No limits, no vote"
+    if comparison.is_unanimous:
+        return f"Both {verb}" if judged == 2 else f"All {judged} {verb}"
+    return f"{comparison.votes[comparison.majority]} of {judged} {verb}"
+
+
+def origin(decoder: str) -> tuple[str, ...]:
+    """What a user has to know of where a decoder comes from; mostly nothing."""
+    if decoder != "mambaad_v2":
+        return ()
+    return ("Our reading of the paper's abstract: neither its code nor its full text is public.",)

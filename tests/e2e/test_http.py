@@ -87,10 +87,10 @@ def test_health_says_what_runs(client):
     assert health["kernel"] in {"torch", "numba", "triton", "mamba_ssm"}
 
 
-def test_only_inspect_and_health_are_public(app_url):
+def test_only_inspect_compare_and_health_are_public(app_url):
     information = httpx.get(f"{app_url}/gradio_api/info", timeout=30).json()
 
-    assert set(information["named_endpoints"]) == {"/inspect", "/health"}
+    assert set(information["named_endpoints"]) == {"/inspect", "/compare", "/health"}
     assert information["unnamed_endpoints"] == {}
 
 
@@ -186,3 +186,22 @@ def test_closed_doors_stay_closed(app_url):
     ):
         assert httpx.get(f"{app_url}{path}", timeout=30).status_code == 404
     assert httpx.post(f"{app_url}/gradio_api/process_recording", timeout=30).status_code == 404
+
+
+def test_compare_answers_with_a_result_per_checkpoint_votes_costs_and_pictures(client, picture):
+    names = client.predict(api_name="/health")["checkpoints"][:3]
+    comparison, pictures = client.predict(handle_file(str(picture)), api_name="/compare")
+
+    assert [result["checkpoint"] for result in comparison["results"]] == names
+    assert all(result.keys() >= CONTRACT for result in comparison["results"])
+    assert sum(comparison["votes"].values()) == len(names)
+    assert all(cost["parameters"] > cost["decoder_parameters"] > 0 for cost in comparison["costs"])
+    assert len(pictures) == 2 + len(names)
+    for path in pictures:
+        with Image.open(path) as answer:
+            assert answer.size == (90, 60)
+
+
+def test_compare_refuses_an_unknown_checkpoint_by_name(client, picture):
+    with pytest.raises(Exception, match=r"no checkpoint .*absent"):
+        client.predict(handle_file(str(picture)), "absent", "", api_name="/compare")

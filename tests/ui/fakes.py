@@ -55,12 +55,16 @@ class FakePredictor:
     def __post_init__(self) -> None:
         self.checkpoint = SimpleNamespace(
             name=self.name,
+            detector=None,
             sha256="ab" * 32,
             self_test=SelfTest(passed=True, largest_difference=2e-6),
             calibration=CalibrationFile(
                 embedding_scale=(1.0,), categories={name: calibration() for name in self.categories}
             ),
         )
+
+    def at_rates(self, rates: Rates) -> "FakePredictor":
+        return self
 
     def predict(self, image: object, *, category: str | None = None) -> Prediction:
         if category is not None and category not in self.categories:

@@ -86,10 +86,10 @@ def test_the_app_is_private_and_cleans_up(app):
     assert app.api_open is False
 
 
-def test_only_two_events_are_public(app):
+def test_only_three_events_are_public(app):
     public = [fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"]
 
-    assert sorted(public) == ["health", "inspect"]
+    assert sorted(public) == ["compare", "health", "inspect"]
 
 
 def test_all_that_runs_the_detector_shares_one_lane(app):

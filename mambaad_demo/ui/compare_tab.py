@@ -1,0 +1,156 @@
+"""The Compare page at work: a picture goes in, the columns fill one by one.
+
+Judging is `comparing.py`'s business, words and markup are `present_comparison.py`'s.
+"""
+
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import Any
+
+import gradio as gr
+
+from mambaad_demo.errors import DemoError
+from mambaad_demo.pipeline.calibration import DEFAULT_RATES
+from mambaad_demo.pipeline.comparison import Comparison
+from mambaad_demo.pipeline.prediction import Prediction
+from mambaad_demo.ui import present, present_comparison
+from mambaad_demo.ui.compare_page import draw_compare_page
+from mambaad_demo.ui.comparing import Comparer
+from mambaad_demo.ui.inspect_page import InspectPage
+from mambaad_demo.ui.inspect_tab import Updates
+from mambaad_demo.ui.inspection import Inspector, Photo, Question
+from mambaad_demo.ui.launch import MODEL_LANE
+from mambaad_demo.ui.messages import shown_to_user
+from mambaad_demo.ui.samples import SamplePart
+from mambaad_demo.ui.uploads import uploaded_path
+
+
+def build_compare_tab(
+    inspector: Inspector, comparer: Comparer, *, tab: gr.Tab, inspect_page: InspectPage
+) -> None:
+    """Draw the Compare page into the surrounding tab and wire it.
+
+    Args:
+        inspector: whose checkpoints and sample parts are offered.
+        comparer: does the work.
+        tab: opening it for the first time compares the picture of the Inspect page.
+        inspect_page: that page; its button that deletes a visitor's files deletes those of this page too.
+    """
+    page = draw_compare_page(inspector.catalog.names())
+
+    def answer(
+        source: Photo | SamplePart, checkpoints: list[str], category: str | None, shown: Any
+    ) -> Iterator[Updates]:
+        """The page after each judgement, then with what each checkpoint costs."""
+        try:
+            yield from fill(source, checkpoints, category)
+        except DemoError as error:
+            yield {page.notice: present.notice_html(str(error), kept=shown.title if shown else None)}
+
+    def fill(source: Photo | SamplePart, checkpoints: list[str], category: str | None) -> Iterator[Updates]:
+        comparer.require_choice(checkpoints)
+        judged: list[Prediction] = []
+        for prediction in comparer.predictions(source, checkpoints, category):
+            judged.append(prediction)
+            yield {
+                page.notice: present.notice_html(),
+                page.shown: source,
+                **dict(zip(page.columns, columns_html(judged, checkpoints, source.title), strict=True)),
+            }
+        known = comparer.categories(checkpoints)
+        choices = [(present.SUGGEST, ""), *present.named(known)]
+        comparison = Comparison(predictions=tuple(judged), rates=DEFAULT_RATES)
+        yield {
+            page.agreement: present_comparison.agreement_html(comparison),
+            page.scores: present_comparison.scores_figure(judged),
+            page.costs: present_comparison.costs_html(judged, [None] * len(judged)),
+            page.product: gr.update(choices=choices, value=category or ""),
+        }
+        yield {page.costs: present_comparison.costs_html(judged, comparer.costs(checkpoints))}
+
+    def columns_html(judged: list[Prediction], checkpoints: list[str], title: str) -> list[Any]:
+        """One value per column; the columns that a step does not change are left alone."""
+        markup: list[Any] = []
+        for number, (checkpoint, _) in enumerate(zip_longest(checkpoints, page.columns)):
+            if number < len(judged) - 1:
+                markup.append(gr.skip())
+            elif number == len(judged) - 1:
+                markup.append(present_comparison.column_html(judged[number], title))
+            else:
+                markup.append(present_comparison.waiting_html(checkpoint) if checkpoint else "")
+        return markup
+
+    def compare_photo(
+        upload: dict[str, Any] | None,
+        checkpoints: list[str],
+        category: str,
+        shown: Photo | SamplePart | None,
+        files: list[str],
+    ) -> Iterator[Updates]:
+        with shown_to_user():
+            path = uploaded_path(upload)
+            if path is None:
+                yield {inspect_page.files: files}
+                return
+            yield {page.photo: None, inspect_page.files: [*files, str(path)]}
+            yield from answer(Photo(path), checkpoints, category or None, shown)
+
+    def compare_sample(
+        checkpoints: list[str], shown: Photo | SamplePart | None, event: gr.EventData
+    ) -> Iterator[Updates]:
+        with shown_to_user():
+            yield from answer(inspector.shelf.part_at(event.index), checkpoints, None, shown)
+
+    def compare_again(
+        checkpoints: list[str], category: str, shown: Photo | SamplePart | None
+    ) -> Iterator[Updates]:
+        with shown_to_user():
+            if shown is None:
+                yield {page.notice: present.notice_html("Choose a picture first.")}
+                return
+            comparer.require_choice(checkpoints)
+            known = category if category in comparer.categories(checkpoints) else None
+            yield from answer(shown, checkpoints, known, shown)
+
+    def compare_first(
+        checkpoints: list[str], shown: Photo | SamplePart | None, inspected: Question | None
+    ) -> Iterator[Updates]:
+        with shown_to_user():
+            if shown is not None or inspected is None:
+                yield {page.shown: shown}
+                return
+            yield from answer(inspected.source, checkpoints, inspected.category, shown)
+
+    def clear() -> Updates:
+        with shown_to_user():
+            emptied: Updates = dict.fromkeys((*page.columns, page.agreement, page.costs), "")
+            return {**emptied, page.scores: None, page.shown: None}
+
+    def draw_shelf() -> str:
+        thumbnails = {part: inspector.shelf.thumbnail(part) for part in inspector.shelf.parts}
+        return present.shelf_html(thumbnails, chosen=None)
+
+    results = [*page.columns, page.agreement, page.costs, page.scores, page.shown]
+    shows = [*results, page.notice, page.product]
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "preprocess": False}
+    busy: dict[str, Any] = {**private, **MODEL_LANE, "show_progress_on": page.notice}
+    page.photo.input(
+        compare_photo,
+        [page.photo, page.checkpoints, page.product, page.shown, inspect_page.files],
+        [page.photo, inspect_page.files, *shows],
+        **busy,
+    )
+    page.shelf.choose(
+        compare_sample, [page.checkpoints, page.shown], shows, trigger_mode="always_last", **busy
+    )
+    for control in (page.product, page.checkpoints):
+        control.input(
+            compare_again,
+            [page.checkpoints, page.product, page.shown],
+            shows,
+            trigger_mode="always_last",
+            **busy,
+        )
+    tab.select(compare_first, [page.checkpoints, page.shown, inspect_page.shown], shows, **busy)
+    inspect_page.forget.click(clear, None, results, **private)
+    gr.on(fn=draw_shelf, outputs=page.shelf, **private)

@@ -1,0 +1,177 @@
+"""The Compare page built in an empty Blocks, and its handlers called as functions."""
+
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from mambaad_demo.pipeline.cost import Cost
+from mambaad_demo.ui import comparing
+from mambaad_demo.ui.compare_tab import build_compare_tab
+from mambaad_demo.ui.comparing import Comparer
+from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
+from mambaad_demo.ui.inspection import Inspector, Photo
+from mambaad_demo.ui.present_comparison import column_html
+from tests.ui.fakes import FakeCatalog, FakePredictor, bright_spots, prediction
+from tests.ui.test_inspect_tab import DEFECTIVE, GOOD, DrawnShelf, photo, upload
+
+__all__ = ["upload"]
+
+COLUMNS = [f"compare-column-{number}" for number in range(3)]
+
+
+def blind(pixels):
+    return np.zeros(pixels.shape[:2], np.float32)
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Detectors whose cost was measured, in order."""
+    detectors = []
+
+    def measure(detector, *, repeats):
+        detectors.append(detector)
+        return Cost(
+            parameters=3_250_000,
+            decoder_parameters=2_170_000,
+            gmacs=0.83,
+            milliseconds=66.0,
+            peak_megabytes=15,
+        )
+
+    def passes(detectors, *, repeats):
+        return [[66.0] * repeats for _ in detectors]
+
+    monkeypatch.setattr(comparing, "measure_cost", measure)
+    monkeypatch.setattr(comparing, "time_passes", passes)
+    return detectors
+
+
+class Page:
+    """Inspect and Compare in a Blocks of their own."""
+
+    def __init__(self, *predictors):
+        self.inspector = Inspector(FakeCatalog(*predictors), DrawnShelf([DEFECTIVE, GOOD]))
+        self.first = opening(self.inspector)
+        with gr.Blocks(analytics_enabled=False) as self.blocks, gr.Tabs():
+            with gr.Tab("Inspect"):
+                inspect_page = build_inspect_tab(
+                    self.inspector, self.first, chips=gr.HTML(""), retention_minutes=60
+                )
+            with gr.Tab("Compare") as tab:
+                build_compare_tab(
+                    self.inspector, Comparer(self.inspector), tab=tab, inspect_page=inspect_page
+                )
+
+    def steps(self, name, *arguments):
+        """What a handler changes, step by step: component id or label → new value."""
+        handler = next(fn.fn for fn in self.blocks.fns.values() if fn.name == name)
+        return [
+            {self._name(component): value for component, value in step.items()}
+            for step in handler(*arguments)
+        ]
+
+    @staticmethod
+    def _name(block):
+        return getattr(block, "elem_id", None) or getattr(block, "label", None) or type(block).__name__
+
+
+@pytest.fixture
+def page(measured):
+    return Page(FakePredictor(), FakePredictor(name="other", map_of=blind))
+
+
+NAMES = ["mambaad", "other"]
+
+
+def test_columns_fill_one_by_one_and_costs_come_last(page, measured):
+    first, second, verdict, costs = page.steps("compare_first", NAMES, None, page.first.question)
+
+    assert "pill-reject" in first["compare-column-0"]
+    assert "waiting" in first["compare-column-1"]
+    assert first["compare-column-2"] == ""
+    assert second["compare-column-0"] == gr.skip()
+    assert "pill-accept" in second["compare-column-1"]
+    assert "being measured" in verdict["compare-costs"]
+    assert "being measured" not in costs["compare-costs"]
+    assert costs["compare-costs"].count("3.25 M") == 2
+    assert len(measured) == 2
+
+
+def test_a_split_vote_shows_the_more_severe_verdict_and_where_they_disagree(page):
+    steps = page.steps("compare_first", NAMES, None, page.first.question)
+
+    (agreement,) = [step["compare-agreement"] for step in steps if "compare-agreement" in step]
+    assert "1 of 2 reject" in agreement
+    assert "0.5 % false-reject rate" in agreement
+    assert agreement.count("data:image/") == 2
+    (figure,) = [step["compare-scores"] for step in steps if "compare-scores" in step]
+    multiples = list(figure.data[0].y)
+    assert multiples[0] > 1 > multiples[1] == 0
+
+
+def test_parameters_arithmetic_and_memory_are_measured_once(page, measured):
+    for _ in range(3):
+        page.steps("compare_first", NAMES, None, page.first.question)
+    assert len(measured) == 2
+
+
+def test_opening_the_tab_again_changes_nothing(page):
+    (step,) = page.steps("compare_first", NAMES, DEFECTIVE, page.first.question)
+    assert step == {"State": DEFECTIVE}
+
+
+@pytest.mark.parametrize("names", [[], ["mambaad"] * 2, ["mambaad", "other", "third", "fourth"]], ids=len)
+def test_a_choice_that_cannot_stand_side_by_side_is_explained_and_the_page_stays(page, names):
+    (step,) = page.steps("compare_first", names, None, page.first.question)
+    ((_, notice),) = step.items()
+    assert "Choose one to 3 different checkpoints" in notice
+
+
+def test_an_own_photo_is_compared_under_its_escaped_name(page, upload):
+    file = upload("<img onerror=x>.png", photo())
+    steps = page.steps("compare_photo", file, NAMES, "", None, [])
+
+    assert steps[0]["State"] == [file["path"]]
+    first = steps[1]["compare-column-0"]
+    assert "&lt;img onerror=x&gt;" in first
+    assert "<img onerror" not in first
+
+
+def test_a_damaged_photo_gets_a_notice_beside_what_was_shown(page, upload):
+    _, step = page.steps("compare_photo", upload("a.png", b"no picture"), NAMES, "", GOOD, [])
+    ((_, notice),) = step.items()
+    assert "notice" in notice
+    assert GOOD.title in notice
+
+
+def test_another_product_judges_the_same_picture_again(page, upload):
+    file = upload("a.png", photo())
+    steps = page.steps("compare_again", NAMES, "circuit_board", Photo(Path(file["path"])))
+    assert "circuit board (chosen by you)" in steps[0]["compare-column-0"]
+
+
+def test_a_product_that_one_of_them_does_not_know_is_suggested_anew(measured):
+    page = Page(FakePredictor(), FakePredictor(name="other", categories=("bottle_cap",)))
+    steps = page.steps("compare_again", NAMES, "circuit_board", GOOD)
+    assert "bottle cap (suggested" in steps[0]["compare-column-0"]
+
+
+def test_our_reading_of_mambaad_v2_is_said_beside_its_verdict(make_image):
+    pixels = make_image(40, 40) / 255
+    assert "Our reading" in column_html(prediction(pixels, decoder="mambaad_v2", map_of=bright_spots), "a")
+    assert "Our reading" not in column_html(prediction(pixels), "a")
+
+
+def test_deleting_files_empties_the_page(page):
+    handler = next(fn.fn for fn in page.blocks.fns.values() if fn.name == "clear")
+    assert {page._name(component) for component in handler()} >= {*COLUMNS, "compare-agreement"}
+    assert not any(handler().values())
+
+
+def test_a_busy_moment_is_outweighed_by_later_passes(page, monkeypatch):
+    comparer = Comparer(page.inspector)
+    turns = iter([[[400.0] * 5], [[60.0] * 5], [[60.0] * 5]])
+    monkeypatch.setattr(comparing, "time_passes", lambda detectors, *, repeats: next(turns))
+    assert [comparer.costs(["mambaad"])[0].milliseconds for _ in range(3)] == [400, 230, 60]
