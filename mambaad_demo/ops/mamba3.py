@@ -123,10 +123,12 @@ def trouble(kind: str) -> str | None:
     q, k, v = (torch.randn(1, 2, 70, size, generator=generator) for size in (32, 32, 32))
     decay, now, later = (torch.rand(1, 2, 70, generator=generator) for _ in range(3))
     arguments = (q, k, v, -decay, now, later, torch.ones(2))
+    turns = (k[:, :1], k[0, :, 0], q[..., :8], v[..., :8])  # any numbers do in place of cosines and sines
     try:
         with torch.inference_mode():
             expected = _ssd(*arguments)
-            difference = float((ssd_numba.scan(*arguments) - expected).abs().max() / expected.abs().max())
+            pairs = [(ssd_numba.scan(*arguments), expected), (ssd_numba.turn(*turns), _turned(*turns))]
+            difference = max(float((got - true).abs().max() / true.abs().max()) for got, true in pairs)
     except Exception as error:  # whatever a foreign compiler throws
         first_line = str(error).partition("\n")[0]
         reason = f"its first use failed ({type(error).__name__}: {first_line})."

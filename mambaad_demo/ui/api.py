@@ -28,9 +28,10 @@ INSPECT_DESCRIPTION = (
 )
 COMPARE_DESCRIPTION = (
     "Judge one picture of a part with several checkpoints, each at the same false-reject rate. Takes the "
-    "file, up to three names of checkpoints with commas between them (empty: all) and a category (empty: "
-    "the one that the first checkpoint suggests). Returns results, votes and costs as JSON, and files of at "
-    "most 1600 pixels a side: the picture, where the checkpoints disagree, and the heat map of each."
+    "file, up to three names of checkpoints with commas between them (empty: the first three) and a "
+    "category (empty: the one that the first checkpoint suggests). Returns results, votes and costs as "
+    "JSON, and files of at most 1600 pixels a side: the picture, where the checkpoints disagree, and the "
+    "heat map of each."
 )
 HEALTH_DESCRIPTION = (
     "Versions, checkpoints, and for the default one: device, kernel and the result of its self-test."

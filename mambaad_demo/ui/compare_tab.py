@@ -42,22 +42,35 @@ def build_compare_tab(
         source: Photo | SamplePart, checkpoints: list[str], category: str | None, shown: Any
     ) -> Iterator[Updates]:
         """The page after each judgement, then with what each checkpoint costs."""
+        is_drawn = False
         try:
-            yield from fill(source, checkpoints, category)
-        except DemoError as error:
-            yield {page.notice: present.notice_html(str(error), kept=shown.title if shown else None)}
+            for updates in fill(source, checkpoints, category):
+                is_drawn = True
+                yield updates
+        except Exception as error:
+            if is_drawn:  # half a comparison is none
+                yield {**empty(), page.shown: source}
+            if not isinstance(error, DemoError):
+                raise
+            kept = shown.title if shown and not is_drawn else None
+            yield {page.notice: present.notice_html(str(error), kept=kept), page.shown: shown or source}
+
+    def empty() -> Updates:
+        emptied: Updates = dict.fromkeys((*page.columns, page.agreement, page.costs), "")
+        return {**emptied, page.scores: None}
 
     def fill(source: Photo | SamplePart, checkpoints: list[str], category: str | None) -> Iterator[Updates]:
-        comparer.require_choice(checkpoints)
+        known = comparer.categories(checkpoints)
+        category = category if category in known else None
         judged: list[Prediction] = []
         for prediction in comparer.predictions(source, checkpoints, category):
             judged.append(prediction)
             yield {
+                **(empty() if len(judged) == 1 else {}),
                 page.notice: present.notice_html(),
                 page.shown: source,
                 **dict(zip(page.columns, columns_html(judged, checkpoints, source.title), strict=True)),
             }
-        known = comparer.categories(checkpoints)
         choices = [(present.SUGGEST, ""), *present.named(known)]
         comparison = Comparison(predictions=tuple(judged), rates=DEFAULT_RATES)
         yield {
@@ -108,9 +121,7 @@ def build_compare_tab(
             if shown is None:
                 yield {page.notice: present.notice_html("Choose a picture first.")}
                 return
-            comparer.require_choice(checkpoints)
-            known = category if category in comparer.categories(checkpoints) else None
-            yield from answer(shown, checkpoints, known, shown)
+            yield from answer(shown, checkpoints, category or None, shown)
 
     def compare_first(
         checkpoints: list[str], shown: Photo | SamplePart | None, inspected: Question | None
@@ -123,21 +134,26 @@ def build_compare_tab(
 
     def clear() -> Updates:
         with shown_to_user():
-            emptied: Updates = dict.fromkeys((*page.columns, page.agreement, page.costs), "")
-            return {**emptied, page.scores: None, page.shown: None}
+            return {
+                **empty(),
+                page.shown: None,
+                page.notice: present.notice_html(),
+                page.product: gr.update(choices=present.category_choices(None), value=""),
+            }
 
     def draw_shelf() -> str:
         thumbnails = {part: inspector.shelf.thumbnail(part) for part in inspector.shelf.parts}
         return present.shelf_html(thumbnails, chosen=None)
 
-    results = [*page.columns, page.agreement, page.costs, page.scores, page.shown]
-    shows = [*results, page.notice, page.product]
+    results = [*page.columns, page.agreement, page.costs, page.scores]
+    shows = [*results, page.shown, page.notice, page.product]
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "preprocess": False}
     busy: dict[str, Any] = {**private, **MODEL_LANE, "show_progress_on": page.notice}
     page.photo.input(
         compare_photo,
         [page.photo, page.checkpoints, page.product, page.shown, inspect_page.files],
         [page.photo, inspect_page.files, *shows],
+        trigger_mode="always_last",
         **busy,
     )
     page.shelf.choose(
@@ -152,5 +168,5 @@ def build_compare_tab(
             **busy,
         )
     tab.select(compare_first, [page.checkpoints, page.shown, inspect_page.shown], shows, **busy)
-    inspect_page.forget.click(clear, None, results, **private)
+    inspect_page.forget.click(clear, None, shows, **busy)
     gr.on(fn=draw_shelf, outputs=page.shelf, **private)

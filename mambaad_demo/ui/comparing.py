@@ -56,9 +56,15 @@ class Comparer:
             yield prediction
 
     def categories(self, checkpoints: Sequence[str]) -> tuple[str, ...]:
-        """Categories that all of these checkpoints know, as the first one orders them."""
+        """Categories that all of these checkpoints know, as the first one orders them.
+
+        Raises:
+            InputError: the choice is refused.
+            CheckpointError: one cannot be loaded.
+        """
+        self.require_choice(checkpoints)
         known = [self._inspector.catalog.predictor(name).categories for name in checkpoints]
-        return tuple(name for name in known[0] if all(name in others for others in known)) if known else ()
+        return tuple(name for name in known[0] if all(name in others for others in known))
 
     def costs(self, checkpoints: Sequence[str]) -> list[Cost]:
         """What each checkpoint takes for one image.

@@ -42,14 +42,15 @@ def column_html(prediction: Prediction, title: str) -> str:
 
 def agreement_html(comparison: Comparison) -> str:
     """Votes, at which false-reject rate, and where the checkpoints disagree."""
-    values = comparison.disagreement()
+    values, judged = comparison.disagreement(), sum(comparison.votes.values())
+    largest = float(values.max())
     return render(
         "agreement.html",
         vote=words.vote(comparison),
         rate=f"{100 * comparison.rates.reject:g} %",
         preview=data_uri(overlay.preview_jpeg(comparison.predictions[0], PICTURE_SIDE), "image/jpeg"),
-        heat=data_uri(overlay.levels_png(values, PICTURE_SIDE), "image/png"),
-        largest=f"{values.max():.2f}",
+        heat=data_uri(overlay.levels_png(values, PICTURE_SIDE), "image/png") if judged > 1 else None,
+        largest=f"{largest:.2f}" if largest < overlay.TOP_LEVEL else f"{overlay.TOP_LEVEL:g} or more",
         same_category=comparison.same_category,
     )
 

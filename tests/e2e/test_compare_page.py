@@ -38,10 +38,10 @@ def test_the_tab_compares_the_picture_of_the_inspect_page(compared, checkpoints_
 
 
 def test_an_own_photo_is_compared_by_all_checkpoints(compared, tmp_path):
-    path = tmp_path / "my part.jpg"
+    path = tmp_path / "another part.jpg"
     Image.fromarray(render_part("gear", seed=4711, defect="broken_tooth", side=384).image).save(path)
     compared.page.locator("#compare-photo input[type=file]").set_input_files(path)
-    pictures = compared.page.locator("#compare-columns [role=img][aria-label^='my part']")
+    pictures = compared.page.locator("#compare-columns [role=img][aria-label^='another part']")
     pictures.nth(columns(compared).count() - 1).wait_for(timeout=60_000)
 
 
