@@ -66,6 +66,7 @@ def _run(options: argparse.Namespace) -> Report:
         predictor.runner,
         categories,
         resize=predictor.checkpoint.config.resize,
+        tiles=predictor.tiles,
         protocol=options.protocol,
         progress=show,
     )

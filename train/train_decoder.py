@@ -10,25 +10,25 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from pydantic import JsonValue
-from torch import Tensor
 
 from mambaad_demo.data.folders import find_categories
 from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.hub.checkpoints import resolve_device, round_to_half, save_checkpoint
 from mambaad_demo.hub.remote import translated_errors
 from mambaad_demo.hub.saving import require_writable
-from mambaad_demo.hub.schemas import CheckpointConfig, Resize
+from mambaad_demo.hub.schemas import MOST_TILES, CheckpointConfig
 from mambaad_demo.models import DECODERS, Detector, build_detector
 from mambaad_demo.models.encoder import PACKAGED_ENCODER
 from mambaad_demo.pipeline.calibration import calibrate
 from mambaad_demo.pipeline.training import FeatureCache, Trainer, TrainingConfig, cache_features, processes
-from mambaad_demo.pipeline.training_data import Split, as_tensor, model_inputs, split_good
+from mambaad_demo.pipeline.training_data import Split, model_inputs, split_good, training_tensors
 from mambaad_demo.settings import Settings
 from mambaad_demo.version import __version__
 from train.recipes import default_detector
@@ -66,10 +66,14 @@ def _run(options: argparse.Namespace) -> dict[str, JsonValue]:
     categories = find_categories(options.data, options.categories)
     splits = [split_good(category, seed=options.seed) for category in categories]
     started = time.perf_counter()
-    cache = cache_features(detector, _training_images(splits, detector, options.resize))
+    images = training_tensors(
+        splits, side=detector.side, resize=options.resize, tiles=options.tiles, seed=options.seed
+    )
+    cache = cache_features(detector, images)
     detector.set_feature_statistics(*cache.channel_statistics())
     seconds = time.perf_counter() - started
-    _say(f"{len(cache)} good images of {len(splits)} categories encoded in {seconds:.0f} s")
+    what = "images" if options.tiles == 1 else "tiles of images"
+    _say(f"{len(cache)} good {what} of {len(splits)} categories encoded in {seconds:.0f} s")
     losses = _fit(detector, cache, config, options)
     report: dict[str, JsonValue] = {
         "command": _command(options),
@@ -80,6 +84,7 @@ def _run(options: argparse.Namespace) -> dict[str, JsonValue]:
         "held_out": {split.category: len(split.held_out) for split in splits},
         "seed": options.seed,
         "resize": options.resize,
+        "tiles": options.tiles,
         **losses,
         "device": device.type,
         "kernel": detector.resolved_kernel(device),
@@ -156,17 +161,18 @@ def _save(
     """Round to what the file holds, set limits from held-out images, write the folder, drop the run's
     state."""
     detector = round_to_half(detector).eval()
-    side = detector.side
+    shape: dict[str, Any] = {"side": detector.side, "resize": options.resize, "tiles": options.tiles}
     calibration = calibrate(
         detector,
-        {split.category: model_inputs(split.held_out, side=side, resize=options.resize) for split in splits},
+        {split.category: model_inputs(split.held_out, **shape) for split in splits},
     )
     samples = [splits[0].held_out[0], splits[-1].held_out[0]]
-    golden = np.stack([item.pixels for item in model_inputs(samples, side=side, resize=options.resize)])
+    golden = np.stack([item.tiles[len(item.tiles) // 2] for item in model_inputs(samples, **shape)])
     config = CheckpointConfig(
         name=_name(options),
         detector={},  # filled in on saving
         resize=options.resize,
+        tiles=options.tiles,
         categories=tuple(split.category for split in splits),
         training=report,
     )
@@ -175,14 +181,6 @@ def _save(
     )
     _state_path(options.out).unlink(missing_ok=True)
     _say(f"checkpoint written to {options.out}")
-
-
-def _training_images(
-    splits: Sequence[Split], detector: Detector, resize: Resize
-) -> Iterator[tuple[Tensor, int]]:
-    for number, split in enumerate(splits):
-        for item in model_inputs(split.train, side=detector.side, resize=resize):
-            yield as_tensor(item), number
 
 
 def _save_state(trainer: Trainer, path: Path) -> None:
@@ -196,11 +194,12 @@ def _save_state(trainer: Trainer, path: Path) -> None:
 def _command(options: argparse.Namespace) -> str:
     """The run to repeat, with folders by their names only: it is published in the model card."""
     budget = f"--steps {options.steps}" if options.steps is not None else f"--minutes {options.minutes:g}"
+    tiles = f" --tiles {options.tiles}" if options.tiles > 1 else ""
     roots = " ".join(root.resolve().name for root in options.data)
     return (
         f"python -m train.train_decoder --decoder {options.decoder} --encoder {options.encoder} "
         f"--data {roots} {budget} --seed {options.seed} --batch-size {options.batch_size} "
-        f"--learning-rate {options.learning_rate:g} --resize {options.resize} --out {options.out.name}"
+        f"--learning-rate {options.learning_rate:g} --resize {options.resize}{tiles} --out {options.out.name}"
     )
 
 
@@ -227,6 +226,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=8e-3)
     parser.add_argument("--resize", choices=("letterbox", "square"), default="letterbox")
+    parser.add_argument(
+        "--tiles",
+        type=int,
+        choices=range(1, MOST_TILES + 1),
+        default=1,
+        metavar="N",
+        help=f"look at N (to {MOST_TILES}) overlapping tiles along the longer side; default: %(default)s",
+    )
     parser.add_argument("--name", help="name of the checkpoint; default: the folder's")
     parser.add_argument("--note", help="a line for the model card, such as where the data came from")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint folder to write")

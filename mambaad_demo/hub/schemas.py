@@ -15,6 +15,9 @@ Score = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Resize = Literal["letterbox", "square"]
 
+MOST_TILES = 16
+"""Along the longer side of an image: about 200 passes for one photo."""
+
 
 class Border(BaseModel):
     """Base of all border schemas: unknown keys are refused, instances do not change."""
@@ -50,6 +53,8 @@ class CheckpointConfig(Border):
     """Options of `DetectorConfig`."""
     resize: Resize = "letterbox"
     """How an image becomes the square model input."""
+    tiles: Annotated[int, Field(ge=1, le=MOST_TILES)] = 1
+    """Overlapping model inputs along an image's longer side, as trained and calibrated; 1 sees it whole."""
     categories: tuple[CategoryName, ...] = ()
     """Categories it was trained on; may be empty for imported weights."""
     training: dict[str, JsonValue] = Field(default_factory=dict)

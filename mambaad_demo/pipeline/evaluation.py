@@ -1,7 +1,8 @@
 """A detector on labeled categories → a `Report` of the seven metrics per category.
 
-Maps and masks meet in one frame, the image stretched to the S×S square, as the published protocol does;
-padding of letterboxed inputs is cut away before. The metrics themselves are `ops.metrics`'.
+Maps and masks meet in one frame, the image stretched to the S×S square, as the published protocol does, or to
+a larger one in tile mode; padding of letterboxed inputs is cut away before. The metrics themselves are
+`ops.metrics`'.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,16 +13,19 @@ import numpy as np
 
 from mambaad_demo.data.folders import Category, Sample
 from mambaad_demo.data.geometry import Geometry
-from mambaad_demo.data.uploads import load_image, load_mask
+from mambaad_demo.data.tiling import length_of
+from mambaad_demo.data.uploads import load_mask
 from mambaad_demo.errors import TooFewImagesError
 from mambaad_demo.hub.schemas import Resize
 from mambaad_demo.ops.metrics import METRICS, Protocol, evaluate_maps
-from mambaad_demo.pipeline.inference import DetectorRunner, ModelInput
+from mambaad_demo.pipeline.inference import DetectorRunner
+from mambaad_demo.pipeline.training_data import model_inputs
 
 MAD = "mad"
 """Mean of the seven metrics."""
 
 _BATCH = 8
+_LARGEST_FRAME = 1024  # in tile mode; exact AU-PRO of larger maps takes minutes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,7 @@ def evaluate(
     categories: Iterable[Category],
     *,
     resize: Resize,
+    tiles: int = 1,
     protocol: Protocol = "exact",
     progress: Callable[[str, CategoryReport], None] = lambda name, report: None,
 ) -> Report:
@@ -74,7 +79,7 @@ def evaluate(
     Args:
         runner: of a detector or of `Predictor.runner`.
         categories: with test images.
-        resize: as the checkpoint's config says.
+        resize, tiles: as the checkpoint's config says.
         protocol: see `ops.metrics.evaluate_maps`.
         progress: called after each category.
 
@@ -84,22 +89,22 @@ def evaluate(
     """
     reports = {}
     for category in categories:
-        reports[category.name] = _evaluated(runner, category, resize, protocol)
+        reports[category.name] = _evaluated(runner, category, resize, tiles, protocol)
         progress(category.name, reports[category.name])
     return Report(categories=reports)
 
 
 def _evaluated(
-    runner: DetectorRunner, category: Category, resize: Resize, protocol: Protocol
+    runner: DetectorRunner, category: Category, resize: Resize, tiles: int, protocol: Protocol
 ) -> CategoryReport:
     samples = category.test
     if not samples:
         raise TooFewImagesError(
             f"Category {category.name!r} has no test images. Add test/good and test/<defect>."
         )
-    side = runner.detector.side
+    side = min(length_of(tiles, runner.detector.side), max(_LARGEST_FRAME, runner.detector.side))
     maps = np.empty((len(samples), side, side), dtype=np.float32)
-    for index, square in enumerate(_square_maps(runner, samples, resize)):
+    for index, square in enumerate(_square_maps(runner, samples, resize, tiles, side)):
         maps[index] = square
     masks = np.stack([_square_mask(sample, side) for sample in samples]) if category.has_masks else None
     labels = [sample.is_anomalous for sample in samples]
@@ -110,19 +115,18 @@ def _evaluated(
     )
 
 
-def _square_maps(runner: DetectorRunner, samples: Sequence[Sample], resize: Resize) -> Iterator[np.ndarray]:
-    """(S, S) float32 per sample: the map over the image content, stretched to the square."""
-    side = runner.detector.side
-    inputs = (
-        ModelInput.from_pixels(load_image(sample.path).pixels, side=side, resize=resize) for sample in samples
-    )
-    while batch := list(islice(inputs, _BATCH)):
+def _square_maps(
+    runner: DetectorRunner, samples: Sequence[Sample], resize: Resize, tiles: int, side: int
+) -> Iterator[np.ndarray]:
+    """(side, side) float32 per sample: the map over the image content, stretched to the square."""
+    inputs = model_inputs(samples, side=runner.detector.side, resize=resize, tiles=tiles)
+    while batch := list(islice(inputs, _BATCH if tiles == 1 else 1)):
         for item, anomaly_map in zip(batch, runner(batch).maps, strict=True):
             yield replace(item.geometry, width=side, height=side).map_to_image(anomaly_map)
 
 
 def _square_mask(sample: Sample, side: int) -> np.ndarray:
-    """(S, S) bool; all False for good samples."""
+    """(side, side) bool; all False for good samples."""
     if sample.mask_path is None:
         return np.zeros((side, side), dtype=bool)
     mask = load_mask(sample.mask_path)

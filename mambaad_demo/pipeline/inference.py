@@ -1,4 +1,4 @@
-"""The one place where images meet the detector: square inputs in, maps and embeddings out, one call at a
+"""The one place where images meet the detector: prepared images in, maps and embeddings out, one call at a
 time.
 
 Predictor, calibration and evaluation share it, so all three see exactly the same numbers. Reading files is
@@ -19,31 +19,38 @@ from mambaad_demo.hub.schemas import Resize
 from mambaad_demo.models.detector import Detector
 from mambaad_demo.pipeline.cuda_graphs import GraphedPass
 
+_TILES_AT_ONCE = 8
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInput:
     """An image as the detector takes it, and the way back."""
 
     pixels: np.ndarray
-    """(S, S, 3) float32 in [0, 1]."""
+    """(M, N, 3) float32 in [0, 1]: the square model input, or the canvas of several tiles."""
     geometry: Geometry
 
     @classmethod
-    def from_pixels(cls, pixels: np.ndarray, *, side: int, resize: Resize) -> "ModelInput":
-        """Fit an upright image, (H, W, 3) float32 in [0, 1], into the model's square."""
+    def from_pixels(cls, pixels: np.ndarray, *, side: int, resize: Resize, tiles: int = 1) -> "ModelInput":
+        """Fit an upright image, (H, W, 3) float32 in [0, 1], onto the canvas; see `Geometry.fit`."""
         height, width = pixels.shape[:2]
-        geometry = Geometry.fit(width, height, side, resize)
+        geometry = Geometry.fit(width, height, side, resize, tiles)
         return cls(pixels=geometry.to_model(pixels), geometry=geometry)
+
+    @property
+    def tiles(self) -> list[np.ndarray]:
+        """The square model inputs, (S, S, 3) views."""
+        return [self.geometry.tiling.cut(self.pixels, number) for number in range(len(self.geometry.tiling))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOutput:
-    """What the detector computes for a batch."""
+    """What the detector computes for a batch of images."""
 
-    maps: np.ndarray
-    """(B, S, S) float32 anomaly maps."""
+    maps: list[np.ndarray]
+    """One float32 anomaly map per image, (M, N) as its canvas."""
     embeddings: np.ndarray
-    """(B, E) float32 encoder embeddings."""
+    """(B, E) float32 encoder embeddings, the mean over an image's tiles."""
     milliseconds: float
     """Wall time of the call, waiting for the device included, waiting for the lock not."""
 
@@ -69,24 +76,39 @@ class DetectorRunner:
         Raises:
             NonFiniteMapError: the network gave something no verdict can rest on.
         """
-        stacked = np.stack([item.pixels for item in inputs])  # (B, S, S, 3)
+        tiles = [tile for item in inputs for tile in item.tiles]
         with self._lock, torch.inference_mode():
             start = time.perf_counter()
-            images = torch.from_numpy(stacked)
-            if self.device.type == "cuda":
-                images = images.pin_memory().to(self.device, non_blocking=True)
-            results = self._pass(images.permute(0, 3, 1, 2)).cpu().numpy()  # the one copy back
+            batches = [
+                tiles[first : first + _TILES_AT_ONCE] for first in range(0, len(tiles), _TILES_AT_ONCE)
+            ]
+            results = np.concatenate([self._run(np.stack(batch)) for batch in batches])
             milliseconds = (time.perf_counter() - start) * 1000
-        side = self.detector.side
-        maps = results[:, : side**2].reshape(-1, side, side)
-        embeddings = results[:, side**2 :]
-        if not (np.isfinite(maps).all() and np.isfinite(embeddings).all()):
+        if not np.isfinite(results).all():
             raise NonFiniteMapError(
                 f"The network returned NaN or infinite values ({self.kernel} kernel, {self.device.type}). "
                 "No verdict was given; try MAMBAAD_KERNEL=torch and MAMBAAD_PRECISION=float32, and run "
                 "'python -m mambaad_demo doctor'."
             )
-        return ModelOutput(maps=maps, embeddings=embeddings, milliseconds=milliseconds)
+        side = self.detector.side
+        ends = np.cumsum([len(item.geometry.tiling) for item in inputs])
+        parts = np.split(results, ends[:-1])
+        return ModelOutput(
+            maps=[
+                item.geometry.tiling.blend(list(part[:, : side**2].reshape(-1, side, side)))
+                for item, part in zip(inputs, parts, strict=True)
+            ],
+            embeddings=np.stack([part[:, side**2 :].mean(axis=0) for part in parts]),
+            milliseconds=milliseconds,
+        )
+
+    def _run(self, stacked: np.ndarray) -> np.ndarray:
+        """(B, S, S, 3) → (B, S² + E)."""
+        images = torch.from_numpy(stacked)
+        if self.device.type == "cuda":
+            images = images.pin_memory().to(self.device, non_blocking=True)
+        results: np.ndarray = self._pass(images.permute(0, 3, 1, 2)).cpu().numpy()  # the one copy back
+        return results
 
     def _compute(self, images: torch.Tensor) -> torch.Tensor:
         """images (B, 3, S, S) → (B, S² + E): maps and embeddings side by side."""
@@ -96,10 +118,10 @@ class DetectorRunner:
 
 
 def content_of(anomaly_map: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The part of a model-resolution map (S, S) that is image, not padding."""
+    """The part of a model-resolution map (M, N) that is image, not padding."""
     return anomaly_map[geometry.content.rows, geometry.content.columns]
 
 
 def image_score(anomaly_map: np.ndarray, geometry: Geometry) -> float:
-    """Maximum of a model-resolution map (S, S) over the image."""
+    """Maximum of a model-resolution map (M, N) over the image."""
     return float(content_of(anomaly_map, geometry).max())

@@ -90,7 +90,7 @@ class Prediction:
     anomaly_map: np.ndarray
     """(H, W) float32 at the size of the image; higher is more anomalous; not normalized."""
     model_input: np.ndarray
-    """(S, S, 3) uint8: what the model saw."""
+    """(M, N, 3) uint8: what the model saw, whole or in overlapping tiles."""
     file: str | None
     """Name of the file the image came from, without its folders; None for arrays and bytes."""
     sha256: str
@@ -124,6 +124,8 @@ class Prediction:
     device: str
     precision: str
     version: str
+    tiles: int = 1
+    """How many overlapping model inputs the image was looked at in."""
     notes: tuple[str, ...] = ()
     """What a person should know: how the file was read, what the result does not rest on."""
 
@@ -180,5 +182,6 @@ class Prediction:
             "device": self.device,
             "precision": self.precision,
             "version": self.version,
+            "tiles": self.tiles,
             "notes": list(self.notes),
         }

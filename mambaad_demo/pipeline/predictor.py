@@ -18,7 +18,7 @@ from PIL import Image
 from mambaad_demo.data.uploads import load_image
 from mambaad_demo.errors import DemoError, InputError, UnknownCategoryError
 from mambaad_demo.hub.checkpoints import Checkpoint, load_checkpoint
-from mambaad_demo.hub.schemas import CategoryCalibration, Rates
+from mambaad_demo.hub.schemas import MOST_TILES, CategoryCalibration, Rates
 from mambaad_demo.models.encoder import Precision
 from mambaad_demo.pipeline.calibration import limits_from_scores
 from mambaad_demo.pipeline.inference import DetectorRunner, ModelInput, image_score
@@ -49,6 +49,8 @@ class Predictor:
         self.runner = DetectorRunner(checkpoint.detector)
         self._index = CategoryIndex(checkpoint.calibration)
         self._rates: Rates | None = None
+        self.tiles = checkpoint.config.tiles
+        """Overlapping model inputs along the longer side of an image."""
 
     @classmethod
     def from_checkpoint(
@@ -96,8 +98,8 @@ class Predictor:
         return self.runner.detector.encoder.precision
 
     def limits(self, category: str) -> Limits:
-        """Limits of a category; both None where it is not calibrated."""
-        calibration = self.checkpoint.calibration.categories.get(category)
+        """Limits of a category; both None where it is not calibrated, or for another number of tiles."""
+        calibration = self._calibration(category)
         if calibration is None:
             return Limits()
         if self._rates is not None:
@@ -108,6 +110,21 @@ class Predictor:
         """The same detector with limits that aim at other false-reject rates."""
         other = copy(self)
         other._rates = rates
+        return other
+
+    def tiled(self, tiles: int) -> Self:
+        """The same detector looking at `tiles` overlapping parts along an image's longer side, 1 to
+        `MOST_TILES`.
+
+        Scores depend on how closely the model looks: limits hold for the checkpoint's own number alone.
+
+        Raises:
+            InputError: a number out of range.
+        """
+        if not 1 <= tiles <= MOST_TILES:
+            raise InputError(f"Choose 1 to {MOST_TILES} tiles along the longer side, not {tiles}.")
+        other = copy(self)
+        other.tiles = tiles
         return other
 
     def predict(self, image: ImageSource, *, category: str | None = None) -> Prediction:
@@ -121,7 +138,7 @@ class Predictor:
             InputError: the image cannot be read, is too large, or the category is unknown.
         """
         self._require_known(category)
-        return self._judge([_read(image, self.checkpoint, MAX_MEGAPIXELS)], category)[0]
+        return self._judge([self._read(image, MAX_MEGAPIXELS)], category)[0]
 
     def predict_batch(
         self, images: Iterable[ImageSource], *, category: str | None = None
@@ -146,7 +163,7 @@ class Predictor:
         megapixels = 0.0
         for image in images:
             try:
-                prepared = _read(image, self.checkpoint, max_megapixels)
+                prepared = self._read(image, max_megapixels)
                 megapixels += prepared.display.shape[0] * prepared.display.shape[1] / 1e6
                 chunk.append(prepared)
             except InputError as error:
@@ -155,6 +172,15 @@ class Predictor:
                 yield from self._judge_chunk(chunk, category)
                 chunk, megapixels = [], 0.0
         yield from self._judge_chunk(chunk, category)
+
+    def _read(self, image: ImageSource, max_megapixels: float) -> "_Prepared":
+        return _read(image, self.checkpoint, self.tiles, max_megapixels)
+
+    def _calibration(self, category: str) -> CategoryCalibration | None:
+        """What is known of good parts of a category when looked at this closely."""
+        if self.tiles != self.checkpoint.config.tiles:
+            return None
+        return self.checkpoint.calibration.categories.get(category)
 
     def _judge_chunk(
         self, chunk: "list[_Prepared | DemoError]", category: str | None
@@ -185,7 +211,7 @@ class Predictor:
     ) -> Prediction:
         start = time.perf_counter()
         category = given or (suggestion.category if suggestion else UNKNOWN_CATEGORY)
-        calibration = self.checkpoint.calibration.categories.get(category)
+        calibration = self._calibration(category)
         limits = self.limits(category)
         score = image_score(anomaly_map, image.model_input.geometry)
         verdict = limits.verdict(score)
@@ -222,8 +248,29 @@ class Predictor:
             device=self.device,
             precision=self.precision,
             version=__version__,
-            notes=(*image.notes, *_notes(category, calibration, suggestion, given)),
+            tiles=len(image.model_input.geometry.tiling),
+            notes=(*image.notes, *self._notes(category, suggestion, given)),
         )
+
+    def _notes(self, category: str, suggestion: Suggestion | None, given: str | None) -> Iterator[str]:
+        """What a person should know about the category and the limits."""
+        own = self.checkpoint.config.tiles
+        if self.tiles != own:
+            yield (
+                f"The limits of this checkpoint are for {tiles_text(own)}, not for {tiles_text(self.tiles)}, "
+                "so the verdict is 'check' for every image. Calibrate it so with good images."
+            )
+            return
+        if self._calibration(category) is None:
+            what = "This checkpoint" if category == UNKNOWN_CATEGORY else f"The category {category}"
+            yield (
+                f"{what} has no limits yet, so the verdict is 'check' for every image. Calibrate it with "
+                "good images."
+            )
+        if suggestion and suggestion.is_stranger:
+            yield "Looks like none of the products this checkpoint knows; the verdict may mean nothing."
+        elif suggestion and given and suggestion.nearest != given:
+            yield f"Judged as {given}, but it looks more like {suggestion.nearest}."
 
     def _require_known(self, category: str | None) -> None:
         if category is None or category in self.categories:
@@ -233,6 +280,11 @@ class Predictor:
             f"Checkpoint {self.checkpoint.name!r} does not know the category {category!r}; it knows {known}. "
             "Choose one of them, or leave the category out to take the nearest."
         )
+
+
+def tiles_text(tiles: int) -> str:
+    """How closely the model looks, in words."""
+    return "whole pictures" if tiles == 1 else f"{tiles} tiles along the longer side"
 
 
 def good_percentile(score: float, calibration: CategoryCalibration) -> float:
@@ -252,13 +304,13 @@ class _Prepared:
     timings_ms: dict[str, float]
 
 
-def _read(source: ImageSource, checkpoint: Checkpoint, max_megapixels: float) -> _Prepared:
+def _read(source: ImageSource, checkpoint: Checkpoint, tiles: int, max_megapixels: float) -> _Prepared:
     start = time.perf_counter()
     loaded = load_image(source, max_megapixels=max_megapixels)
     decode_ms = _milliseconds_since(start)
     start = time.perf_counter()
     model_input = ModelInput.from_pixels(
-        loaded.pixels, side=checkpoint.detector.side, resize=checkpoint.config.resize
+        loaded.pixels, side=checkpoint.detector.side, resize=checkpoint.config.resize, tiles=tiles
     )
     display = _as_uint8(loaded.pixels)
     return _Prepared(
@@ -269,22 +321,6 @@ def _read(source: ImageSource, checkpoint: Checkpoint, max_megapixels: float) ->
         notes=loaded.notes,
         timings_ms={"decode": decode_ms, "preprocess": _milliseconds_since(start)},
     )
-
-
-def _notes(
-    category: str, calibration: CategoryCalibration | None, suggestion: Suggestion | None, given: str | None
-) -> Iterator[str]:
-    """What a person should know about the category and the limits."""
-    if calibration is None:
-        what = "This checkpoint" if category == UNKNOWN_CATEGORY else f"The category {category}"
-        yield (
-            f"{what} has no limits yet, so the verdict is 'check' for every image. Calibrate it with good "
-            "images."
-        )
-    if suggestion and suggestion.is_stranger:
-        yield "Looks like none of the products this checkpoint knows; the verdict may mean nothing."
-    elif suggestion and given and suggestion.nearest != given:
-        yield f"Judged as {given}, but it looks more like {suggestion.nearest}."
 
 
 def _cell_area(model_input: ModelInput) -> float:

@@ -17,6 +17,7 @@ from mambaad_demo.pipeline.inference import ModelInput
 _HELD_OUT_SHARE = 0.15
 _HELD_OUT_AT_LEAST = 5
 _HELD_OUT_AT_MOST = 60
+_MOST_TENSORS = 6000  # whose features take some 2 GB of memory with the packaged encoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +52,30 @@ def split_good(category: Category, *, seed: int) -> Split:
     )
 
 
-def model_inputs(samples: Sequence[Sample], *, side: int, resize: Resize) -> Iterator[ModelInput]:
+def model_inputs(
+    samples: Sequence[Sample], *, side: int, resize: Resize, tiles: int = 1
+) -> Iterator[ModelInput]:
     """Read images one by one as the detector takes them."""
     for sample in samples:
-        yield ModelInput.from_pixels(load_image(sample.path).pixels, side=side, resize=resize)
+        yield ModelInput.from_pixels(load_image(sample.path).pixels, side=side, resize=resize, tiles=tiles)
 
 
-def as_tensor(item: ModelInput) -> Tensor:
-    """(3, S, S) float32 in [0, 1]."""
-    return torch.from_numpy(item.pixels).permute(2, 0, 1).contiguous()
+def training_tensors(
+    splits: Sequence[Split], *, side: int, resize: Resize, tiles: int = 1, seed: int = 0
+) -> Iterator[tuple[Tensor, int]]:
+    """The training images as (3, S, S) float32 in [0, 1], each with the number of its category.
+
+    In tile mode an image gives several; of many, those drawn by the seed, so that all fit into memory.
+    """
+    per_image = max(1, _MOST_TENSORS // max(1, sum(len(split.train) for split in splits)))
+    rng = np.random.default_rng(seed)
+    for number, split in enumerate(splits):
+        for item in model_inputs(split.train, side=side, resize=resize, tiles=tiles):
+            inputs = item.tiles
+            for index in sorted(rng.permutation(len(inputs))[:per_image]):
+                yield as_tensor(inputs[index]), number
+
+
+def as_tensor(pixels: np.ndarray) -> Tensor:
+    """A model input (S, S, 3) as (3, S, S) float32."""
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
