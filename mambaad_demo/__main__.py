@@ -6,15 +6,19 @@ refused.
 
 import json
 import os
+import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mambaad_demo.data.picture_sets import read_set
 from mambaad_demo.errors import DemoError, InputError, UnknownReleaseError
 from mambaad_demo.hub.layout import MANIFEST, embedded_names
 from mambaad_demo.hub.manifest import read_manifest
@@ -27,6 +31,7 @@ from mambaad_demo.pipeline.health import CheckpointHealth, Health, examine, exam
 from mambaad_demo.pipeline.prediction import Prediction
 from mambaad_demo.pipeline.predictor import MAX_MEGAPIXELS, Predictor
 from mambaad_demo.pipeline.result_files import input_files, write_results
+from mambaad_demo.pipeline.set_comparison import Interval, SetComparison, compare_set
 from mambaad_demo.settings import Settings
 
 FAILED, USAGE, SOME_REFUSED = 1, 2, 3
@@ -59,6 +64,12 @@ def inspect(
     paths: Paths,
     checkpoint: Annotated[str, typer.Option(metavar="NAME|DIR", help="What to judge with.")] = "mambaad",
     category: Annotated[str | None, typer.Option(help="Kind of part; the nearest if left out.")] = None,
+    tiles: Annotated[
+        int | None,
+        typer.Option(
+            help="Tiles along the longer side, for small defects; default: as the checkpoint's limits."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for overlay, map, mask and JSON of each.")] = None,
     as_json: Json = False,
     device: DeviceOption = None,
@@ -68,6 +79,7 @@ def inspect(
     with _errors_shown():
         files = input_files(paths)
         predictor = _predictor(checkpoint, device)
+        predictor = predictor if tiles is None else predictor.tiled(tiles)
         results = predictor.predict_stream(
             (file.path for file in files), category=category, max_megapixels=MAX_MEGAPIXELS
         )
@@ -88,7 +100,7 @@ def inspect(
 
 @app.command()
 def compare(
-    image: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An image file.")],
+    path: Annotated[Path, typer.Argument(exists=True, help="An image file, or a folder or zip of them.")],
     checkpoint: Annotated[
         list[str] | None, typer.Option(metavar="NAME|DIR", help="One of them; repeat. Default: all here.")
     ] = None,
@@ -96,13 +108,20 @@ def compare(
     as_json: Json = False,
     device: DeviceOption = None,
 ) -> None:
-    """Judge one image with several checkpoints, at the same false-reject rates."""
+    """Judge one image, or a set of them, with several checkpoints at the same false-reject rates.
+
+    In a set, images in a folder `good` are taken for good parts, those in other folders for defective ones.
+    """
     with _errors_shown():
         names = checkpoint or list(embedded_names(Settings.from_env(os.environ).checkpoints))
         if not names:
             raise InputError("There are no checkpoints here. Name one with --checkpoint.")
         predictors = [_predictor(name, device) for name in names]
-        predictions = tuple(compare_predictors(predictors, image, category=category))
+        if path.is_dir() or zipfile.is_zipfile(path):
+            result = _compared_set(predictors, path, category)
+            typer.echo(json.dumps(result.to_json(), indent=2) if as_json else _set_text(result))
+            raise typer.Exit(SOME_REFUSED if result.refused else 0)
+        predictions = tuple(compare_predictors(predictors, path, category=category))
         costs = measure_costs([predictor.checkpoint.detector for predictor in predictors])
     comparison = Comparison(predictions=predictions, rates=DEFAULT_RATES)
     if as_json:
@@ -242,6 +261,45 @@ def _result_line(path: Path, result: Prediction | DemoError) -> str:
         f"{result.verdict.value:<7} {path}: {result.category} ({result.category_source}), score "
         f"{result.image_score:.4f}{rarer}, regions: {len(result.regions)}"
     )
+
+
+def _compared_set(predictors: list[Predictor], path: Path, category: str | None) -> SetComparison:
+    """The comparison, with progress on standard error."""
+    with typer.progressbar(length=1000, label="Judging", file=sys.stderr) as bar:
+        for step in compare_set(predictors, read_set(path), category=category):
+            if isinstance(step, SetComparison):
+                return step
+            bar.update(1000 * step.done // step.total - bar.pos)
+    raise AssertionError("a comparison ends with its result")
+
+
+def _set_text(result: SetComparison) -> str:
+    """The table of a set comparison."""
+    good = None if result.labels is None else False
+    rate = "rejected" if result.labels is None else "good parts rejected"
+
+    def line(what: str, auroc: Interval | None, rejected: Interval | None) -> str:
+        ranking = "" if auroc is None else f"AUROC {_interval_text(auroc)}, "
+        return f"{what}: {ranking}{rate} {_interval_text(rejected)}"
+
+    lines = [f"{len(result.names)} images, limits at {100 * result.rates.reject:g} % false rejects"]
+    for one in result.results:
+        rejected = result.reject_rate(one, anomalous=good)
+        lines.append(line(f"{one.checkpoint} ({one.decoder})", result.auroc(one), rejected))
+    for one, other in combinations(result.results, 2):
+        difference = result.reject_difference(one, other, anomalous=good)
+        what = f"{one.checkpoint} - {other.checkpoint}"
+        lines.append(line(what, result.auroc_difference(one, other), difference))
+    return "\n".join([*lines, *(f"refused {name}: {error}" for name, error in result.refused)])
+
+
+def _interval_text(interval: Interval | None) -> str:
+    if interval is None:
+        return "unknown without limits"
+    value = f"{100 * interval.value:.1f} %"
+    if interval.low is None or interval.high is None:
+        return value
+    return f"{value} (95 %: {100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
 def _limit_text(prediction: Prediction) -> str:
