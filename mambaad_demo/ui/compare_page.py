@@ -22,6 +22,8 @@ class ComparePage:
     agreement: gr.HTML
     costs: gr.HTML
     scores: gr.Plot
+    result: gr.Column
+    """Where results stand, below which more cards may be drawn."""
     shown: gr.State
     """The picture whose comparison is on the page, a `Photo` or `SamplePart`, or None."""
 
@@ -39,7 +41,7 @@ def draw_compare_page(checkpoints: tuple[str, ...]) -> ComparePage:
                 )
             with gr.Column(elem_classes="card"):
                 shelf = fragment(present.shelf_html({}, chosen=None), script="shelf.js")
-        with gr.Column(elem_id="compare-result", min_width=0):
+        with gr.Column(elem_id="compare-result", min_width=0) as result:
             with gr.Row(elem_id="compare-columns"):
                 columns = tuple(
                     fragment("", elem_id=f"compare-column-{number}") for number in range(MOST_AT_ONCE)
@@ -61,5 +63,6 @@ def draw_compare_page(checkpoints: tuple[str, ...]) -> ComparePage:
         agreement=agreement,
         costs=costs,
         scores=scores,
+        result=result,
         shown=gr.State(None),
     )

@@ -15,6 +15,7 @@ from mambaad_demo.pipeline.comparison import Comparison
 from mambaad_demo.pipeline.prediction import Prediction
 from mambaad_demo.ui import present, present_comparison
 from mambaad_demo.ui.compare_page import draw_compare_page
+from mambaad_demo.ui.compare_set_card import build_set_card
 from mambaad_demo.ui.comparing import Comparer
 from mambaad_demo.ui.inspect_page import InspectPage
 from mambaad_demo.ui.inspect_tab import Updates
@@ -37,6 +38,10 @@ def build_compare_tab(
         inspect_page: that page; its button that deletes a visitor's files deletes those of this page too.
     """
     page = draw_compare_page(inspector.catalog.names())
+    with page.result:
+        build_set_card(
+            comparer, checkpoints=page.checkpoints, files=inspect_page.files, forget=inspect_page.forget
+        )
 
     def answer(
         source: Photo | SamplePart, checkpoints: list[str], category: str | None, shown: Any

@@ -6,11 +6,13 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from mambaad_demo.data.picture_sets import Picture
 from mambaad_demo.errors import InputError
 from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.comparison import compare
 from mambaad_demo.pipeline.cost import Cost, measure_cost, time_passes
 from mambaad_demo.pipeline.prediction import Prediction
+from mambaad_demo.pipeline.set_comparison import Progress, SetComparison, compare_set
 from mambaad_demo.ui.inspection import Inspector, Photo
 from mambaad_demo.ui.samples import SamplePart
 
@@ -54,6 +56,20 @@ class Comparer:
         judged = compare(predictors, picture, category=category)
         while (prediction := model_thread.run(next, judged, None)) is not None:
             yield prediction
+
+    def on_set(
+        self, pictures: Sequence[Picture], checkpoints: Sequence[str], category: str | None
+    ) -> Iterator[Progress | SetComparison]:
+        """Progress, at last the comparison; see `compare_set`.
+
+        Raises:
+            InputError: the choice, all pictures or the category are refused.
+            CheckpointError: a checkpoint cannot be loaded.
+        """
+        self.require_choice(checkpoints)
+        return compare_set(
+            [self._inspector.catalog.predictor(name) for name in checkpoints], pictures, category=category
+        )
 
     def categories(self, checkpoints: Sequence[str]) -> tuple[str, ...]:
         """Categories that all of these checkpoints know, as the first one orders them.

@@ -1,6 +1,7 @@
 """A comparison → what the components of the Compare page take: HTML and a plotly figure; pure."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -85,22 +86,33 @@ def scores_figure(predictions: Sequence[Prediction]) -> go.Figure:
     )
     figure.add_hline(y=1, line={"dash": "dash", "width": 1.5, "color": "#e07b30"})
     figure.update_layout(
-        template="none",
-        height=220,
-        margin={"l": 44, "r": 12, "t": 10, "b": 30},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": _QUIET, "size": 12},
+        figure_layout(height=220),
         showlegend=False,
         yaxis={"title": "score / reject limit", "rangemode": "tozero", "gridcolor": "rgba(138,148,166,0.25)"},
     )
     return figure
 
 
-def _heading(prediction: Prediction) -> str:
+def figure_layout(*, height: int) -> dict[str, Any]:
+    """What all figures of the page have in common; readable on both themes."""
+    return {
+        "template": "none",
+        "height": height,
+        "margin": {"l": 44, "r": 12, "t": 10, "b": 30},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": _QUIET, "size": 12},
+    }
+
+
+def heading(decoder: str, checkpoint: str) -> str:
     """The decoder's name, and the checkpoint's where it is another."""
-    name = words.decoder_name(prediction.decoder)
-    return name if prediction.checkpoint == prediction.decoder else f"{name} · {prediction.checkpoint}"
+    name = words.decoder_name(decoder)
+    return name if checkpoint == decoder else f"{name} · {checkpoint}"
+
+
+def _heading(prediction: Prediction) -> str:
+    return heading(prediction.decoder, prediction.checkpoint)
 
 
 def _multiple(prediction: Prediction) -> float:

@@ -7,15 +7,20 @@ import io
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from PIL import Image
 
-from mambaad_demo.data.sample_parts import render_part
+from mambaad_demo.data.picture_sets import Picture
+from mambaad_demo.data.sample_parts import CATEGORIES, DEFECTS, render_part
 from mambaad_demo.errors import InputError
 from mambaad_demo.ui.words import spoken
 
 JPEG_QUALITY = 92  # as the sample parts on disk that checkpoints are trained on
 THUMBNAIL_SIDE = 128
+
+_SET_GOOD, _SET_DEFECTIVE = 16, 4
+_SET_SEED = 5_000_000  # small seeds are those of the shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,28 @@ SHELF = (
     SamplePart("circuit_board", "solder_bridge", 71),
 )
 """Defective and good parts of several kinds; the first one stands on the page when it opens."""
+
+
+def sample_set(category: str) -> list[Picture]:
+    """Labeled pictures of one kind of part that no checkpoint was trained on, each drawn when it is read.
+
+    Raises:
+        InputError: no such kind.
+    """
+    if category not in CATEGORIES:
+        raise InputError(f"There are no sample parts of the kind {category!r}. Choose one of the list.")
+    kinds = [(None, _SET_GOOD), *((defect, _SET_DEFECTIVE) for defect in DEFECTS[category])]
+    parts = [
+        SamplePart(category, defect, _SET_SEED + number) for defect, count in kinds for number in range(count)
+    ]
+    return [
+        Picture(
+            name=f"{part.title} {part.seed - _SET_SEED + 1}",
+            is_anomalous=part.defect is not None,
+            read=partial(_drawn, part, 512),
+        )
+        for part in parts
+    ]
 
 
 class SampleShelf:
@@ -83,8 +110,13 @@ class SampleShelf:
     def _file(self, part: SamplePart, side: int) -> bytes:
         with self._lock:
             if (part, side) not in self._files:
-                picture = render_part(part.category, seed=part.seed, defect=part.defect, side=side).image
-                buffer = io.BytesIO()
-                Image.fromarray(picture).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-                self._files[part, side] = buffer.getvalue()
+                self._files[part, side] = _drawn(part, side)
             return self._files[part, side]
+
+
+def _drawn(part: SamplePart, side: int) -> bytes:
+    """A JPEG file."""
+    picture = render_part(part.category, seed=part.seed, defect=part.defect, side=side).image
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()

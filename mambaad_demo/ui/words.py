@@ -3,6 +3,7 @@
 from mambaad_demo.hub.schemas import CategoryCalibration
 from mambaad_demo.pipeline.comparison import Comparison
 from mambaad_demo.pipeline.prediction import UNKNOWN_CATEGORY, Prediction, Verdict
+from mambaad_demo.pipeline.set_comparison import Interval
 
 TITLES = {Verdict.ACCEPT: "Accept", Verdict.CHECK: "Check", Verdict.REJECT: "Reject"}
 DECODERS = {"mambaad": "MambaAD", "pyramid_mamba": "Pyramid-Mamba", "mambaad_v2": "MambaADv2"}
@@ -110,3 +111,18 @@ def origin(decoder: str) -> tuple[str, ...]:
     if decoder != "mambaad_v2":
         return ()
     return ("Our reading of the paper's abstract: neither its code nor its full text is public.",)
+
+
+def set_difference(auroc: Interval | None, rejected: Interval | None, *, is_labeled: bool) -> str:
+    """What a set of pictures says about two checkpoints, no more than its intervals allow."""
+    shown = [
+        f"{what} {'higher' if interval.value > 0 else 'lower'} for the first"
+        for what, interval in (
+            ("AUROC is", auroc),
+            ("rejects of good parts are" if is_labeled else "rejects are", rejected),
+        )
+        if interval is not None and interval.is_apart_from_zero
+    ]
+    if shown:
+        return f"{' and '.join(shown)}, by more than chance would give."
+    return "these pictures show no difference that could not be chance."

@@ -52,12 +52,12 @@ def gray_images(
     ]
 
 
-def stub_predictor(*, resize: str = "letterbox", calibrated: bool = True) -> Predictor:
+def stub_predictor(*, resize: str = "letterbox", calibrated: bool = True, tiles: int = 1) -> Predictor:
     """A predictor over `GrayDetector` that knows the categories gray and brown."""
     detector = GrayDetector()
     good = {"gray": gray_images(20), "brown": gray_images(20, tint=(0.06, 0.0, -0.06), seed=1)}
     inputs = {
-        name: [ModelInput.from_pixels(pixels, side=64, resize=resize) for pixels in images]
+        name: [ModelInput.from_pixels(pixels, side=64, resize=resize, tiles=tiles) for pixels in images]
         for name, images in good.items()
     }
     calibration = calibrate(detector, inputs) if calibrated else CalibrationFile()
@@ -66,7 +66,11 @@ def stub_predictor(*, resize: str = "letterbox", calibrated: bool = True) -> Pre
             name="stub",
             folder=Path("stub"),
             config=CheckpointConfig(
-                name="stub", detector={}, resize=resize, categories=tuple(good) if calibrated else ()
+                name="stub",
+                detector={},
+                resize=resize,
+                tiles=tiles,
+                categories=tuple(good) if calibrated else (),
             ),
             detector=detector,
             calibration=calibration,
