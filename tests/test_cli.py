@@ -1,6 +1,7 @@
 """The command line: what it prints, what it writes, how it exits."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -228,3 +229,46 @@ def test_compare_takes_all_that_is_here_and_prints_a_line_for_each(call, photos)
 
 def test_compare_refuses_a_category_nobody_knows(call, photos):
     assert call("compare", photos / "a.png", "--category", "purple").exit_code == 2
+
+
+def test_compare_over_a_folder_prints_reject_rates_and_differences(call, photos):
+    result = call("compare", photos, "--checkpoint", "tiny", "--checkpoint", "tiny", "--category", "plate")
+
+    counted, first, second, difference, *refused = result.stdout.splitlines()
+    assert "images, limits at 0.5 % false rejects" in counted
+    assert first == second
+    assert first.startswith("tiny (mambaad): rejected ")
+    assert "AUROC" not in first
+    assert difference == "tiny - tiny: rejected 0.0 % (95 %: 0.0 to 0.0)"
+    assert result.exit_code == (3 if refused else 0)
+
+
+def test_compare_over_a_labeled_zip_prints_auroc(call, photos, tmp_path):
+    archive = tmp_path / "set.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for folder in ("good", "bent"):
+            for number in range(2):
+                file.write(photos / "a.png", f"{folder}/{number}.png")
+        file.writestr("good/broken.png", b"no picture")
+    result = call("compare", archive, "--json")
+
+    report = json.loads(result.stdout)
+    assert result.exit_code == 3  # one was refused
+    assert report["images"] == 4
+    assert report["checkpoints"][0]["auroc"]["value"] == 0.5  # all the same picture
+    assert report["refused"][0]["name"] == "good/broken.png"
+
+
+def test_inspect_in_tiles_without_limits_for_them_says_check(call, photos):
+    result = call("inspect", photos / "a.png", "--checkpoint", "tiny", "--tiles", "2", "--json")
+
+    (report,) = json.loads(result.stdout)
+    assert report["tiles"] > 1
+    assert report["verdict"] == "check"
+    assert "not for 2 tiles" in report["notes"][-1]
+
+
+def test_inspect_refuses_too_many_tiles(call, photos):
+    result = call("inspect", photos / "a.png", "--checkpoint", "tiny", "--tiles", "99")
+    assert result.exit_code == 2
+    assert "1 to 16 tiles" in result.stderr

@@ -53,7 +53,7 @@ def build_set_card(
         result = fragment("", elem_id="compare-set-result")
         scores = gr.Plot(show_label=False, container=False, visible=False, elem_id="compare-set-scores")
 
-    def compare(
+    def compare_set(
         upload: dict[str, Any] | None, kind: str, product: str, checkpoints: list[str]
     ) -> Iterator[Updates]:
         with shown_to_user():
@@ -84,10 +84,10 @@ def build_set_card(
             scores: gr.update(value=figure if has_dots else None, visible=has_dots),
         }
 
-    def stopped() -> Updates:
+    def say_stopped() -> Updates:
         return {result: present_set.stopped_html(), **working(False)}
 
-    def keep(upload: dict[str, Any] | None, checkpoints: list[str], known_files: list[str]) -> Updates:
+    def keep_zip(upload: dict[str, Any] | None, checkpoints: list[str], known_files: list[str]) -> Updates:
         """Remember an uploaded file, so that it can be deleted, and offer to compare on it."""
         with shown_to_user():
             path = uploaded_path(upload)
@@ -98,15 +98,15 @@ def build_set_card(
                 files: known_files if path is None else [*known_files, str(path)],
             }
 
-    def clear() -> Updates:
+    def clear_set() -> Updates:
         return {archive: None, result: "", scores: gr.update(value=None, visible=False), **working(False)}
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "preprocess": False}
     shows = [result, scores, start, stop]
-    archive.upload(keep, [archive, checkpoints, files], [kind, product, files], **private)
-    run = start.click(compare, [archive, kind, product, checkpoints], shows, **private, **_LANE)
-    stop.click(stopped, None, shows, cancels=[run], queue=False, **private)
-    forget.click(clear, None, [archive, *shows], cancels=[run], queue=False, **private)
+    archive.upload(keep_zip, [archive, checkpoints, files], [kind, product, files], **private)
+    run = start.click(compare_set, [archive, kind, product, checkpoints], shows, **private, **_LANE)
+    stop.click(say_stopped, None, shows, cancels=[run], queue=False, **private)
+    forget.click(clear_set, None, [archive, *shows], cancels=[run], queue=False, **private)
 
 
 def _pictures(upload: dict[str, Any] | None, kind: str) -> Sequence[Picture]:

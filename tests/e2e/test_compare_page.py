@@ -1,5 +1,8 @@
 """Journeys of a visitor on the Compare page, in a real browser against the real app."""
 
+import io
+import zipfile
+
 import pytest
 from PIL import Image
 
@@ -60,3 +63,34 @@ def test_leaving_a_checkpoint_out_leaves_its_column_out(compared, checkpoints_ro
 def test_the_page_fits_a_phone(compared):
     compared.page.set_viewport_size({"width": 390, "height": 844})
     assert compared.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_labeled_zip_is_compared_with_intervals(compared, tmp_path):
+    archive = tmp_path / "gears.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, defect in (("good", None), ("broken", "broken_tooth")):
+            for seed in range(3):
+                pixels = render_part("gear", seed=9000 + seed, defect=defect, side=256).image
+                buffer = io.BytesIO()
+                Image.fromarray(pixels).save(buffer, "PNG")
+                file.writestr(f"{name}/{seed}.png", buffer.getvalue())
+    page = compared.page
+    page.locator("#compare-set-zip input[type=file]").set_input_files(archive)
+    page.locator("#compare-set-zip").get_by_text("gears").first.wait_for()
+    page.wait_for_function(
+        "() => document.querySelector('#compare-set input[role=listbox]').value.includes('zip')"
+    )
+    page.get_by_role("button", name="Compare the set").click()
+    result = page.locator("#compare-set-result")
+    result.get_by_text("3 good and 3 defective pictures").wait_for(timeout=120_000)
+    result.get_by_role("columnheader", name="AUROC").wait_for()
+    page.locator("#compare-set-scores .points .point").first.wait_for()
+
+
+def test_a_set_can_be_stopped(compared):
+    page = compared.page
+    page.get_by_role("button", name="Compare the set").click()
+    page.locator(".set-progress progress").wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.locator("#compare-set-result").get_by_text("Stopped").wait_for()
+    page.get_by_role("button", name="Compare the set").wait_for()

@@ -1,6 +1,6 @@
 """A predictor without a network for tests of the page: a part is as anomalous as it is bright."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from mambaad_demo.data.uploads import load_image
-from mambaad_demo.errors import UnknownCategoryError, UnknownReleaseError
+from mambaad_demo.errors import DemoError, InputError, UnknownCategoryError, UnknownReleaseError
 from mambaad_demo.hub.schemas import CalibrationFile, CategoryCalibration, Rates
 from mambaad_demo.hub.self_test import SelfTest
 from mambaad_demo.pipeline.prediction import Limits, Prediction
@@ -55,7 +55,7 @@ class FakePredictor:
     def __post_init__(self) -> None:
         self.checkpoint = SimpleNamespace(
             name=self.name,
-            detector=None,
+            detector=SimpleNamespace(config=SimpleNamespace(decoder="mambaad")),
             sha256="ab" * 32,
             self_test=SelfTest(passed=True, largest_difference=2e-6),
             calibration=CalibrationFile(
@@ -65,6 +65,20 @@ class FakePredictor:
 
     def at_rates(self, rates: Rates) -> "FakePredictor":
         return self
+
+    def limits(self, category: str) -> Limits:
+        return Limits(check=CHECK, reject=REJECT) if category in self.categories else Limits()
+
+    def predict_batch(
+        self, images: Iterable[object], *, category: str | None = None
+    ) -> list[Prediction | DemoError]:
+        answers: list[Prediction | DemoError] = []
+        for image in images:
+            try:
+                answers.append(self.predict(image, category=category))
+            except InputError as error:
+                answers.append(error)
+        return answers
 
     def predict(self, image: object, *, category: str | None = None) -> Prediction:
         if category is not None and category not in self.categories:

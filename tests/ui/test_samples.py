@@ -7,7 +7,7 @@ from PIL import Image
 
 from mambaad_demo.data.sample_parts import CATEGORIES, DEFECTS
 from mambaad_demo.errors import InputError
-from mambaad_demo.ui.samples import SHELF, SamplePart, SampleShelf
+from mambaad_demo.ui.samples import SHELF, SamplePart, SampleShelf, sample_set
 
 
 def test_the_shelf_holds_good_and_defective_parts_of_several_kinds():
@@ -42,3 +42,16 @@ def test_a_position_off_the_shelf_is_refused(position):
 def test_a_part_knows_its_position():
     assert SampleShelf().position(SHELF[2]) == 2
     assert SampleShelf().position("photo.png") is None
+
+
+def test_a_sample_set_has_good_and_defective_parts_that_are_nowhere_else():
+    pictures = sample_set("gear")
+    assert sum(not picture.is_anomalous for picture in pictures) == 16
+    assert sum(picture.is_anomalous for picture in pictures) == 4 * len(DEFECTS["gear"])
+    assert len({picture.name for picture in pictures}) == len(pictures)
+    assert pictures[0].read() == sample_set("gear")[0].read() != pictures[1].read()
+
+
+def test_an_unknown_kind_has_no_sample_set():
+    with pytest.raises(InputError, match="spaceship"):
+        sample_set("spaceship")
