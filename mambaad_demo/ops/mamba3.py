@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mambaad_demo.errors import KernelUnavailableError
-from mambaad_demo.ops import ssd_numba
+from mambaad_demo.ops import mamba3_mamba_ssm, ssd_numba
 
-Backend = Literal["auto", "reference", "torch", "numba"]
+Backend = Literal["auto", "reference", "torch", "numba", "mamba_ssm"]
 
 CHUNK = 32
 """Steps whose interactions are one matrix product; states are carried from chunk to chunk. On a CPU, 64
@@ -60,7 +60,8 @@ def mamba3_scan(
         d: (H,) skip connection.
         q_bias, k_bias: (H, N) what each head adds to its directions before they are turned; None for 0.
         backend: "torch" (the matrix form, chunk by chunk), "reference" (the recurrence, step by step),
-            "numba" (the recurrence, compiled for CPUs) or "auto"; see `resolve_backend`.
+            "numba" (the recurrence, compiled for CPUs), "mamba_ssm" (that package's kernel for GPUs, in
+            bfloat16) or "auto"; see `resolve_backend`.
         chunk: steps of a chunk of the matrix form.
 
     Returns:
@@ -81,6 +82,8 @@ def mamba3_scan(
     q, k, v, step, rate, share, angle, d, q_bias, k_bias = (
         t.to(wide) for t in (q, k, v, step, rate, share, angle, d, q_bias, k_bias)
     )
+    if name == "mamba_ssm":
+        return mamba3_mamba_ssm.scan(q, k, v, step, rate, share, angle, d, q_bias, k_bias).to(kind)
     phase = _phases(step, angle)
     turn = ssd_numba.turn if name == "numba" else _turned
     q, k = (turn(x, bias, phase.cos(), phase.sin()) for x, bias in ((q, q_bias), (k, k_bias)))
@@ -96,48 +99,78 @@ def resolve_backend(backend: str, device: torch.device | str) -> str:
 
     Raises:
         ValueError: an unknown name.
-        KernelUnavailableError: numba was asked for and cannot run there; says why.
+        KernelUnavailableError: one was asked for by name and cannot run there; says why.
     """
     if backend not in get_args(Backend):
         raise ValueError(f"Unknown backend {backend!r}: choose one of {', '.join(get_args(Backend))}.")
     kind = torch.device(device).type
-    if backend in ("torch", "reference") or (backend == "auto" and kind != "cpu"):
-        return "torch" if backend == "auto" else backend
-    reason = trouble(kind)
-    if reason is None:
-        return "numba"
-    if backend == "numba":
-        raise KernelUnavailableError(f"The numba form of Mamba-3 cannot run on {kind} here: {reason}")
-    return "torch"
+    if backend in ("torch", "reference"):
+        return backend
+    if backend == "auto":
+        return "numba" if kind == "cpu" and trouble("numba", kind) is None else "torch"
+    if (reason := trouble(backend, kind)) is not None:
+        raise KernelUnavailableError(f"The {backend} form of Mamba-3 cannot run on {kind} here: {reason}")
+    return backend
 
 
 @cache
-def trouble(kind: str) -> str | None:
-    """Why the compiled form cannot be used on a kind of device, in a sentence; None where it can.
+def trouble(backend: str, kind: str) -> str | None:
+    """Why a compiled form cannot be used on a kind of device, in a sentence; None where it can.
 
     Like every compiled kernel it first has to give what the torch form gives.
     """
-    if (reason := ssd_numba.missing(kind)) is not None:
+    module, check, tolerance = _COMPILED[backend]
+    if (reason := module.missing(kind)) is not None:
         return reason
+    try:
+        with torch.inference_mode():
+            difference = check(kind)
+    except Exception as error:  # whatever a foreign compiler throws
+        first_line = str(error).partition("\n")[0]
+        reason = f"its first use failed ({type(error).__name__}: {first_line})."
+    else:
+        if difference <= tolerance:
+            return None
+        reason = f"it differs from the torch form by {difference:.1e} (relative), more than {tolerance:.0e}."
+    warnings.warn(f"Mamba-3 cannot run in {backend!r} on {kind}: {reason}", RuntimeWarning, stacklevel=4)
+    return reason
+
+
+def _numba_difference(kind: str) -> float:
+    """Largest relative difference of the compiled parts to the torch form."""
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(1, 2, 70, size, generator=generator) for size in (32, 32, 32))
     decay, now, later = (torch.rand(1, 2, 70, generator=generator) for _ in range(3))
     arguments = (q, k, v, -decay, now, later, torch.ones(2))
     turns = (k[:, :1], k[0, :, 0], q[..., :8], v[..., :8])  # any numbers do in place of cosines and sines
-    try:
-        with torch.inference_mode():
-            expected = _ssd(*arguments)
-            pairs = [(ssd_numba.scan(*arguments), expected), (ssd_numba.turn(*turns), _turned(*turns))]
-            difference = max(float((got - true).abs().max() / true.abs().max()) for got, true in pairs)
-    except Exception as error:  # whatever a foreign compiler throws
-        first_line = str(error).partition("\n")[0]
-        reason = f"its first use failed ({type(error).__name__}: {first_line})."
-    else:
-        if difference <= _TOLERANCE:
-            return None
-        reason = f"it differs from the torch form by {difference:.1e} (relative), more than {_TOLERANCE:.0e}."
-    warnings.warn(f"Mamba-3 runs in 'torch', since 'numba' cannot: {reason}", RuntimeWarning, stacklevel=4)
-    return reason
+    return max(
+        _relative_difference(ssd_numba.scan(*arguments), _ssd(*arguments)),
+        _relative_difference(ssd_numba.turn(*turns), _turned(*turns)),
+    )
+
+
+def _mamba_ssm_difference(kind: str) -> float:
+    """Largest relative difference of the whole scan to the torch form."""
+    generator = torch.Generator().manual_seed(0)
+    q, k = (F.normalize(torch.randn(2, 2, 150, 32, generator=generator), dim=-1) for _ in range(2))
+    v = torch.randn(2, 4, 150, 32, generator=generator)
+    step, rate, share = (torch.rand(2, 4, 150, generator=generator) for _ in range(3))
+    angle = torch.randn(2, 2, 150, 8, generator=generator)
+    bias = torch.rand(4, 32, generator=generator)
+    arguments = (q, k, v, 0.1 + step, -rate, share, angle, torch.ones(4), bias, bias)
+    on_device = [argument.to(kind) for argument in arguments]
+    return _relative_difference(mamba3_scan(*on_device, backend="torch"), mamba3_mamba_ssm.scan(*on_device))
+
+
+def _relative_difference(got: Tensor, true: Tensor) -> float:
+    return float((got - true).abs().max() / true.abs().max())
+
+
+_COMPILED = {
+    "numba": (ssd_numba, _numba_difference, _TOLERANCE),
+    "mamba_ssm": (mamba3_mamba_ssm, _mamba_ssm_difference, mamba3_mamba_ssm.TOLERANCE),
+}
+"""Module, check and tolerance of each."""
 
 
 def _phases(step: Tensor, angle: Tensor) -> Tensor:
