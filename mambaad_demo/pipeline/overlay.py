@@ -55,6 +55,11 @@ def preview_jpeg(prediction: Prediction, max_side: int = PREVIEW_SIDE) -> bytes:
     return _encoded(_shrunk(Image.fromarray(prediction.image), max_side), "JPEG", quality=88)
 
 
+def seen_jpeg(prediction: Prediction, max_side: int = PREVIEW_SIDE) -> bytes:
+    """What the model saw, at most `max_side` pixels."""
+    return _encoded(_shrunk(Image.fromarray(prediction.model_input), max_side), "JPEG", quality=88)
+
+
 def overlay_png(prediction: Prediction, opacity: float = 0.6, *, outlines: bool = True) -> bytes:
     """The heat map over the image at full size, with region outlines.
 

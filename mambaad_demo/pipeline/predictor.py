@@ -258,7 +258,7 @@ class Predictor:
         if self.tiles != own:
             yield (
                 f"The limits of this checkpoint are for {tiles_text(own)}, not for {tiles_text(self.tiles)}, "
-                "so the verdict is 'check' for every image. Calibrate it so with good images."
+                "so the verdict is 'check' for every image. A checkpoint trained with as many has its own."
             )
             return
         if self._calibration(category) is None:

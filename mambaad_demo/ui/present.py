@@ -4,15 +4,11 @@ Pure: nothing here knows Gradio, keeps state or judges. Sentences stand in `word
 """
 
 import base64
-import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
-
-import numpy as np
-from PIL import Image
 
 from mambaad_demo.pipeline import overlay
 from mambaad_demo.pipeline.prediction import Prediction
@@ -43,7 +39,7 @@ def viewer_value(inspection: Inspection, *, sample: int | None) -> dict[str, Any
         "height": prediction.height,
         "preview": data_uri(overlay.preview_jpeg(prediction), "image/jpeg"),
         "heat": data_uri(overlay.heat_png(prediction), "image/png"),
-        "seen": data_uri(_jpeg(prediction.model_input), "image/jpeg"),
+        "seen": data_uri(overlay.seen_jpeg(prediction), "image/jpeg"),
         "regions": [
             {"x": region.x, "y": region.y, "width": region.width, "height": region.height, "outline": outline}
             for region, outline in zip(prediction.regions, outlines, strict=True)
@@ -101,6 +97,7 @@ def footer_html(inspection: Inspection) -> str:
         timings=[(name, f"{value:.0f} ms") for name, value in prediction.timings_ms.items()],
         decoder=words.decoder_name(prediction.decoder),
         encoder=prediction.encoder,
+        tiles=prediction.tiles,
         kernel=prediction.kernel,
         device=prediction.device,
         checkpoint=prediction.checkpoint,
@@ -188,10 +185,3 @@ def grouped(number: int) -> str:
 def data_uri(content: bytes, media_type: str) -> str:
     """A small file as an address that needs no request."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
-
-
-def _jpeg(pixels: np.ndarray) -> bytes:
-    """(H, W, 3) uint8 as a JPEG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()

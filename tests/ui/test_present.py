@@ -130,6 +130,17 @@ def test_footer_names_kernel_device_hash_and_self_test(inspected):
         assert fact in footer
 
 
+def test_footer_says_in_how_many_tiles_a_large_photo_was_looked_at(inspected):
+    assert "looked at in 48 tiles" in present.footer_html(inspected(tiles=48))
+    assert "tiles" not in present.footer_html(inspected())
+
+
+def test_what_the_model_saw_in_tiles_is_shown_small_enough_for_a_page(inspected):
+    canvas = np.zeros((1540, 3136, 3), np.uint8)
+    value = present.viewer_value(inspected(model_input=canvas), sample=None)
+    assert picture(value["seen"]).size == (1600, 786)
+
+
 def test_no_problem_means_no_notice():
     assert present.notice_html().strip() == ""
 
