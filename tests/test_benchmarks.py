@@ -1,14 +1,17 @@
 """The measuring tools of `benchmarks/` themselves; their figures belong to a machine, not to a test."""
 
 import itertools
+import json
 import time
 
 import pytest
 import torch
 
+from benchmarks import ablations
 from benchmarks.kernels import SCAN_SHAPE, forward, scan_inputs
 from benchmarks.run import markdown, with_table
 from benchmarks.timing import Row, in_turns, machine_facts, one_thread, ratio, spread
+from mambaad_demo.data.sample_parts import write_sample_parts
 
 
 def test_calls_take_turns_and_the_first_round_is_not_measured():
@@ -68,3 +71,41 @@ def test_the_compiled_scan_needs_less_than_a_third_of_the_cpu_time_of_the_torch_
     with one_thread():
         times = in_turns({name: forward(inputs, name) for name in ("numba", "torch")}, 3, time.process_time)
     assert ratio(spread(times["torch"]), spread(times["numba"])) > 3
+
+
+@pytest.fixture
+def one_variant(monkeypatch, tmp_path):
+    """One tiny variant over a few parts, and the command that measures it."""
+    monkeypatch.setattr(ablations, "VARIANTS", {"plain": ("mambaad", {"directions": 2}, {"noise_std": 0.0})})
+    monkeypatch.setattr(ablations, "_SIZE", {"dims": (64, 32, 16, 8), "depths": (2, 2, 2, 2)})
+    parts = tmp_path / "parts"
+    write_sample_parts(parts, train=9, test_good=2, test_defect=1, seed=0, categories=("gasket",), side=64)
+    return [
+        *("--data", str(parts), "--test", str(parts), "--steps", "1", "--side", "64", "--batch-size", "2"),
+        *("--json", str(tmp_path / "ablations.json")),
+    ]
+
+
+def test_ablations_measure_each_seed_once_and_print_mean_and_spread(one_variant, tmp_path, capsys):
+    assert ablations.main([*one_variant, "--seeds", "1"]) == 0
+    assert ablations.main([*one_variant, "--seeds", "1", "2"]) == 0
+
+    runs = json.loads((tmp_path / "ablations.json").read_text())["runs"]
+    assert [(run["variant"], run["seed"]) for run in runs] == [("plain", 1), ("plain", 2)]
+    assert runs[0]["image_auroc"] is not None
+    assert capsys.readouterr().out.rstrip().splitlines()[-1].startswith("| plain | 2 | ")
+
+
+def test_ablations_of_another_budget_are_not_mixed(one_variant, capsys):
+    assert ablations.main([*one_variant, "--seeds", "1"]) == 0
+    assert ablations.main([*one_variant, "--seeds", "1", "--steps", "2"]) == 1
+    assert "another budget" in capsys.readouterr().err
+
+
+def test_every_ablation_differs_from_the_first_and_can_be_built():
+    totals = {
+        name: sum(p.numel() for p in ablations._detector(name, 64).decoder.parameters())
+        for name in ablations.VARIANTS
+    }
+    assert all(total > 0 for total in totals.values())
+    assert len({repr(variant) for variant in ablations.VARIANTS.values()}) == len(ablations.VARIANTS)

@@ -7,11 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from mambaad_demo.data.folders import find_categories
 from mambaad_demo.data.sample_parts import write_sample_parts
 from mambaad_demo.hub.checkpoints import load_checkpoint
 from mambaad_demo.models import DECODERS
-from train import train_decoder
+from mambaad_demo.pipeline import training_data
+from mambaad_demo.pipeline.predictor import Predictor
+from train import evaluate, train_decoder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,6 +70,43 @@ def test_a_run_that_was_cut_off_goes_on_where_it_stopped(
     report = json.loads(figures.read_text(encoding="utf-8"))
     assert report["resumed_at"] == 2
     assert out.is_dir()
+
+
+def test_a_run_in_tiles_sets_limits_for_tiles_and_can_be_measured(
+    parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, figures = tmp_path / "tiled", tmp_path / "figures.json"
+
+    assert train_decoder.main(_arguments(parts, out, "--tiles", "2")) == 0
+
+    assert "32 good tiles of images" in capsys.readouterr().out  # 2 × 2 of each of the 4 images per category
+    predictor = Predictor.from_checkpoint(str(out), device="cpu")
+    assert predictor.tiles == predictor.checkpoint.config.tiles == 2
+    prediction = predictor.predict(next(parts.glob("gasket/test/good/*")))
+    assert prediction.tiles == 4
+    assert prediction.limits.reject is not None
+    assert evaluate.main(["--checkpoint", str(out), "--data", str(parts), "--json", str(figures)]) == 0
+    assert json.loads(figures.read_text(encoding="utf-8"))["mean"]["pixel_auroc"] is not None
+
+
+def test_of_more_tiles_than_fit_into_memory_the_seed_draws_some_of_every_image(
+    parts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_data, "_MOST_TENSORS", 20)
+    splits = [training_data.split_good(category, seed=0) for category in find_categories([parts])]
+
+    def drawn(seed: int) -> list[torch.Tensor]:
+        return [
+            tile
+            for tile, _ in training_data.training_tensors(
+                splits, side=64, resize="letterbox", tiles=2, seed=seed
+            )
+        ]
+
+    first = drawn(1)
+    assert len(first) == 2 * 8  # two of the four of each of the 8 images
+    assert all(torch.equal(a, b) for a, b in zip(first, drawn(1), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, drawn(2), strict=True))
 
 
 def test_too_few_good_images_end_the_run_with_one_sentence(
