@@ -4,6 +4,21 @@ import json
 
 from mambaad_demo.hub.schemas import CalibrationFile, CheckpointConfig, FileHashes
 
+_ORIGINS = {
+    "mambaad_v2": (
+        "## What this decoder is",
+        "",
+        "**Our reading of the abstract of MambaADv2, not the authors' network:** neither its code nor its "
+        "full text is public. From the abstract come the cascaded Hilbert-scan blocks beside frequency- "
+        "enhanced convolutions, a core of Mamba-3's lineage in recurrent and matrix form, and fewer scan "
+        "directions towards the coarse maps. Chosen by us: every size and number, Haar wavelets as the "
+        "frequency transform, no convolution before the core, and all that surrounds the modules, which "
+        "is MambaAD's. Nothing measured with it says anything about the published results.",
+        "",
+    )
+}
+"""What a person has to know about a decoder before its numbers."""
+
 
 def model_card(config: CheckpointConfig, calibration: CalibrationFile, hashes: FileHashes) -> str:
     """Markdown with the front matter the Hub reads."""
@@ -21,18 +36,16 @@ def model_card(config: CheckpointConfig, calibration: CalibrationFile, hashes: F
             "",
             f"Decoder `{detector.get('decoder')}` over the frozen encoder `{detector.get('encoder')}` "
             f"(weights: {detector.get('encoder_weights')}), input {detector.get('input_side')} px, resize "
-            "rule "
-            f"{config.resize}.",
+            f"rule {config.resize}{_tiles(config)}.",
             "",
+            *_ORIGINS.get(str(detector.get("decoder")), ()),
             "## Limits",
             "",
             *_limits(calibration),
             "",
             "A score above the limits says that the part looks unlike the good parts of its category, not "
-            "what "
-            "is wrong with it. Parts, cameras or lights that were not in the training images are judged at "
-            "your "
-            "own risk.",
+            "what is wrong with it. Parts, cameras or lights that were not in the training images are judged "
+            "at your own risk.",
             "",
             "## Training",
             "",
@@ -48,6 +61,10 @@ def model_card(config: CheckpointConfig, calibration: CalibrationFile, hashes: F
             "",
         ]
     )
+
+
+def _tiles(config: CheckpointConfig) -> str:
+    return "" if config.tiles == 1 else f", {config.tiles} overlapping tiles along the longer side"
 
 
 def _limits(calibration: CalibrationFile) -> list[str]:

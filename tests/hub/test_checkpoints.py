@@ -26,6 +26,7 @@ from mambaad_demo.hub.checkpoints import (
     round_to_half,
     save_checkpoint,
 )
+from mambaad_demo.hub.model_card import model_card
 from mambaad_demo.hub.schemas import CalibrationFile, CheckpointConfig
 from mambaad_demo.hub.self_test import golden_file, pattern_images
 from mambaad_demo.models import build_detector
@@ -367,6 +368,22 @@ def test_a_device_or_kernel_that_is_not_here_is_refused(tiny_checkpoint, monkeyp
         load_folder(tiny_checkpoint, device="tpu")
     with pytest.raises(KernelUnavailableError):
         load_folder(tiny_checkpoint, device="cpu", kernel="mamba_ssm")
+
+
+def test_the_card_of_mambaad_v2_says_that_it_is_a_reading_and_of_tiles_how_many(tiny_checkpoint):
+    checkpoint = load_checkpoint(tiny_checkpoint, device="cpu")
+    config = checkpoint.config
+    plain, other = (
+        model_card(changed, checkpoint.calibration, config.sha256)
+        for changed in (
+            config,
+            config.model_copy(update={"detector": config.detector | {"decoder": "mambaad_v2"}, "tiles": 8}),
+        )
+    )
+    assert "Our reading of the abstract" not in plain
+    assert "tiles" not in plain
+    assert "Our reading of the abstract of MambaADv2, not the authors' network" in other
+    assert "8 overlapping tiles along the longer side" in other
 
 
 @pytest.mark.parametrize("kind", ["part.jpg", "README.md", "file"])
