@@ -9,7 +9,7 @@ _ORIGINS = {
         "## What this decoder is",
         "",
         "**Our reading of the abstract of MambaADv2, not the authors' network:** neither its code nor its "
-        "full text is public. From the abstract come the cascaded Hilbert-scan blocks beside frequency- "
+        "full text is public. From the abstract come the cascaded Hilbert-scan blocks beside frequency-"
         "enhanced convolutions, a core of Mamba-3's lineage in recurrent and matrix form, and fewer scan "
         "directions towards the coarse maps. Chosen by us: every size and number, Haar wavelets as the "
         "frequency transform, no convolution before the core, and all that surrounds the modules, which "
