@@ -4,10 +4,11 @@ import itertools
 import json
 import time
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks import ablations
+from benchmarks import ablations, large_photos
 from benchmarks.kernels import SCAN_SHAPE, forward, scan_inputs
 from benchmarks.run import markdown, with_table
 from benchmarks.timing import Row, in_turns, machine_facts, one_thread, ratio, spread
@@ -109,3 +110,13 @@ def test_every_ablation_differs_from_the_first_and_can_be_built():
     }
     assert all(total > 0 for total in totals.values())
     assert len({repr(variant) for variant in ablations.VARIANTS.values()}) == len(ablations.VARIANTS)
+
+
+def test_the_spot_of_the_large_photos_is_twelve_pixels_across_and_nowhere_else():
+    image = np.full((60, 80, 3), 40, np.uint8)
+    spotted, mask = large_photos.with_spot(image, 50, 20)
+    rows, columns = np.nonzero(mask)
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (12, 12)
+    assert (spotted[20, 50] > 200).all()
+    np.testing.assert_array_equal(spotted[:, :38], image[:, :38])
+    assert set(np.unique(mask)) == {0, 255}
