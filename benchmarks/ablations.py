@@ -87,12 +87,12 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
         MAD: "mean of seven",
     }
     lines = [
-        "| variant | seeds | " + " | ".join(columns.values()) + " | parameters | time per step |",
+        "| variant | seeds | " + " | ".join(columns.values()) + " | parameters | CPU time of a step |",
         "|---" * (len(columns) + 4) + "|",
     ]
     for name in dict.fromkeys(run["variant"] for run in runs):
         of_name = [run for run in runs if run["variant"] == name]
-        cells = [_spread([100 * run[column] for run in of_name]) for column in columns]
+        cells = [_spread([run[column] for run in of_name]) for column in columns]
         millions = of_name[0]["parameters"] / 1e6
         step = statistics.median(run["cpu_seconds"] / run["steps"] for run in of_name)
         lines.append(
@@ -101,13 +101,17 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _spread(values: Sequence[float]) -> str:
+def _spread(shares: Sequence[float | None]) -> str:
+    """Mean and standard deviation in per cent."""
+    values = [100 * share for share in shares if share is not None]
+    if not values:
+        return "–"
     mean = statistics.fmean(values)
     return f"{mean:.1f} ± {statistics.stdev(values):.1f}" if len(values) > 1 else f"{mean:.1f}"
 
 
 def _percents(run: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {100 * run[name]:.1f}" for name in (*METRICS, MAD))
+    return ", ".join(f"{name} {_spread([run[name]])}" for name in (*METRICS, MAD))
 
 
 def _detector(name: str, side: int) -> Detector:

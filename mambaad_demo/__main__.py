@@ -278,14 +278,18 @@ def _set_text(result: SetComparison) -> str:
     good = None if result.labels is None else False
     rate = "rejected" if result.labels is None else "good parts rejected"
 
-    def line(what: str, auroc: Interval | None, rejected: Interval | None) -> str:
+    def line(
+        what: str, auroc: Interval | None, rejected: Interval | None, found: Interval | None = None
+    ) -> str:
         ranking = "" if auroc is None else f"AUROC {_interval_text(auroc)}, "
-        return f"{what}: {ranking}{rate} {_interval_text(rejected)}"
+        detected = "" if found is None else f", defective parts rejected {_interval_text(found)}"
+        return f"{what}: {ranking}{rate} {_interval_text(rejected)}{detected}"
 
     lines = [f"{len(result.names)} images, limits at {100 * result.rates.reject:g} % false rejects"]
     for one in result.results:
         rejected = result.reject_rate(one, anomalous=good)
-        lines.append(line(f"{one.checkpoint} ({one.decoder})", result.auroc(one), rejected))
+        found = None if result.labels is None else result.reject_rate(one, anomalous=True)
+        lines.append(line(f"{one.checkpoint} ({one.decoder})", result.auroc(one), rejected, found))
     for one, other in combinations(result.results, 2):
         difference = result.reject_difference(one, other, anomalous=good)
         what = f"{one.checkpoint} - {other.checkpoint}"

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 import time
 
 import numpy as np
@@ -95,6 +96,12 @@ def test_ablations_measure_each_seed_once_and_print_mean_and_spread(one_variant,
     assert [(run["variant"], run["seed"]) for run in runs] == [("plain", 1), ("plain", 2)]
     assert runs[0]["image_auroc"] is not None
     assert capsys.readouterr().out.rstrip().splitlines()[-1].startswith("| plain | 2 | ")
+
+
+def test_ablations_without_masks_have_no_pixel_metrics(one_variant, tmp_path, capsys):
+    shutil.rmtree(tmp_path / "parts" / "gasket" / "ground_truth")
+    assert ablations.main([*one_variant, "--seeds", "1"]) == 0
+    assert " – " in capsys.readouterr().out.rstrip().splitlines()[-1]
 
 
 def test_ablations_of_another_budget_are_not_mixed(one_variant, capsys):

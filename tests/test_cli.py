@@ -239,7 +239,7 @@ def test_compare_over_a_folder_prints_reject_rates_and_differences(call, photos)
     assert first == second
     assert first.startswith("tiny (mambaad): rejected ")
     assert "AUROC" not in first
-    assert difference == "tiny - tiny: rejected 0.0 % (95 %: 0.0 to 0.0)"
+    assert difference.startswith("tiny - tiny: rejected 0.0 % (95 %: -")
     assert result.exit_code == (3 if refused else 0)
 
 

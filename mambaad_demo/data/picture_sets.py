@@ -4,7 +4,8 @@ Entries of a zip are read into memory one by one, within limits; nothing is unpa
 in it is used as a path. Decoding is `uploads`' business.
 """
 
-import re
+import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -12,13 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mambaad_demo.data.folders import GOOD, IMAGE_SUFFIXES
-from mambaad_demo.data.uploads import MAX_FILE_BYTES
 from mambaad_demo.errors import InputError, TooFewImagesError, UnreadableImageError
 
 MOST_PICTURES = 2000
-_MOST_ENTRIES = 20_000
+_MOST_BYTES = (
+    200 * 10**6
+)  # of one picture in a zip file; 12 megapixels of 16 bits and four channels take half
+_MOST_BYTES_IN_ALL = 20 * 10**9
 _MOST_RATIO = 200  # unpacked to packed; pictures hardly shrink, and flat bitmaps by less than this
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
+_MOST_DIRECTORY_BYTES = 4 * 10**6  # the list of entries; it is read whole
+_LONGEST_NAME = 120
+_KINDS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack without bounds
+_BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +46,15 @@ class Picture:
 _Named = tuple[PurePosixPath, Callable[[], Path | bytes]]
 
 
-def read_set(path: Path) -> list[Picture]:
+def read_set(path: Path, *, at_most: int = MOST_PICTURES) -> list[Picture]:
     """List the pictures of a folder or zip file; at least one.
 
-    Folders give the labels: with one called `good` and another one beside it, what lies in `good` is normal
-    and the rest is not. Without, there are no labels. Of the MVTec AD layout only `test` is taken.
+    Folders give the labels: with one called `good` and another one beside it, what lies in `good` or below is
+    normal and the rest is not. Without, there are no labels. Of the MVTec AD layout only `test` is taken.
 
     Raises:
-        InputError: not a folder or zip file, no pictures, or more than `MOST_PICTURES`.
+        InputError: not a folder or zip file, no pictures, more than `at_most`, or one in no folder among
+            labeled ones.
     """
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if file.is_file())
@@ -63,8 +70,8 @@ def read_set(path: Path) -> list[Picture]:
         raise TooFewImagesError(
             f"There are no pictures in it. Put files that end in {', '.join(sorted(IMAGE_SUFFIXES))} there."
         )
-    if len(pictures) > MOST_PICTURES:
-        raise InputError(f"It holds {len(pictures)} pictures; send at most {MOST_PICTURES} at once.")
+    if len(pictures) > at_most:
+        raise InputError(f"It holds {len(pictures)} pictures; send at most {at_most} at once.")
     labels = _labels([name for name, _ in pictures])
     return [
         Picture(name=str(name), is_anomalous=label, read=read)
@@ -73,10 +80,15 @@ def read_set(path: Path) -> list[Picture]:
 
 
 def _labels(names: Sequence[PurePosixPath]) -> list[bool] | list[None]:
-    folders = [name.parent.name for name in names]
-    if GOOD in folders and set(folders) != {GOOD}:
-        return [folder != GOOD for folder in folders]
-    return [None] * len(names)
+    are_good = [GOOD in (folder.casefold() for folder in name.parts[:-1]) for name in names]
+    if all(are_good) or not any(are_good):
+        return [None] * len(names)
+    if astray := [name for name in names if len(name.parts) == 1]:
+        raise InputError(
+            f"{astray[0]} lies beside the folder {GOOD!r}, so nothing says whether it is good. Put it into a "
+            "folder or leave it out."
+        )
+    return [not is_good for is_good in are_good]
 
 
 def _is_picture(name: PurePosixPath) -> bool:
@@ -90,17 +102,34 @@ def _reader(file: Path) -> Callable[[], Path]:
 
 def _zip_readers(path: Path) -> list[_Named]:
     try:
-        archive = zipfile.ZipFile(path)  # closes itself when the last reader is gone
+        directory_bytes = _directory_bytes(path)
+        if directory_bytes <= _MOST_DIRECTORY_BYTES:
+            archive = zipfile.ZipFile(path)  # closes itself when the last reader is gone
     except _BROKEN as error:
         raise InputError(
             "That is no zip file, or a damaged one. Send a folder of pictures as zip."
         ) from error
+    if directory_bytes > _MOST_DIRECTORY_BYTES:
+        raise InputError(f"The zip file has too many entries; send at most {MOST_PICTURES} pictures.")
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    if len(entries) > _MOST_ENTRIES:
-        raise InputError(f"The zip file has {len(entries)} entries; send at most {MOST_PICTURES} pictures.")
     if any(entry.flag_bits & 1 for entry in entries):
         raise InputError("The zip file is encrypted. Send one without a password.")
+    if (total := sum(entry.file_size for entry in entries)) > _MOST_BYTES_IN_ALL:
+        raise InputError(f"The zip file unpacks to {total / 1e9:.0f} GB. Send fewer pictures at once.")
     return [(_shown(entry.filename), _zip_reader(archive, entry)) for entry in sorted(entries, key=_by_name)]
+
+
+def _directory_bytes(path: Path) -> int:
+    """What the list of entries takes, from the record at the end of the file, before anything is listed."""
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 2**16 + 100), io.SEEK_END)
+        tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    if end < 0:
+        raise zipfile.BadZipFile("no end record")
+    if b"PK\x06\x07" in tail[:end]:  # zip64, whose record counts
+        return int(struct.unpack_from("<Q", tail, tail.rindex(b"PK\x06\x06", 0, end) + 40)[0])
+    return int(struct.unpack_from("<I", tail, end + 12)[0])
 
 
 def _by_name(entry: zipfile.ZipInfo) -> str:
@@ -108,22 +137,27 @@ def _by_name(entry: zipfile.ZipInfo) -> str:
 
 
 def _shown(name: str) -> PurePosixPath:
-    """A name for people alone, without control characters, drives and steps upwards."""
-    parts = re.sub(r"[\x00-\x1f\x7f]", "", name.replace("\\", "/")).split("/")
-    return PurePosixPath(*(part for part in parts if part.strip() and part not in (".", "..")))
+    """A name for people alone: short, printable, without drives and steps upwards."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in name.replace("\\", "/"))
+    parts = [
+        part[-_LONGEST_NAME:] for part in printable.split("/") if part.strip() and part not in (".", "..")
+    ]
+    return PurePosixPath(*parts[-4:])
 
 
 def _zip_reader(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], bytes]:
     def read() -> bytes:
-        if entry.file_size > min(MAX_FILE_BYTES, _MOST_RATIO * max(entry.compress_size, 1)):
+        name = _shown(entry.filename).name
+        if entry.file_size > min(_MOST_BYTES, _MOST_RATIO * max(entry.compress_size, 1)):
             raise UnreadableImageError(
-                f"{_shown(entry.filename).name} unpacks to {entry.file_size / 1e6:.0f} MB and was left alone."
+                f"{name} unpacks to {entry.file_size / 1e6:.0f} MB and was left alone."
             )
+        if entry.compress_type not in _KINDS:
+            raise UnreadableImageError(f"{name} is packed in a rare way. Make the zip file anew.")
         try:
-            return archive.read(entry)
+            with archive.open(entry) as file:
+                return file.read(entry.file_size + 1)  # with a number, it unpacks no more than that
         except _BROKEN as error:
-            raise UnreadableImageError(
-                f"{_shown(entry.filename).name} is damaged in the zip file."
-            ) from error
+            raise UnreadableImageError(f"{name} is damaged in the zip file.") from error
 
     return read

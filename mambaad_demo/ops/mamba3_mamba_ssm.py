@@ -1,10 +1,10 @@
 """Mamba-3 by the Triton kernel of the `mamba-ssm` package, version 2.3.2 or later, where somebody installed
 it: a choice, never a default.
 
-The kernel computes in bfloat16 whatever it is given, so its maps differ from the other forms by about a
-hundredth of their largest value. It wants λ before the sigmoid and the decay as Δ A, adds the biases itself,
-and its axes have another order. It has not been run by us on any GPU yet; the check before its first use
-decides.
+The kernel computes in bfloat16 whatever it is given, so its results differ from the other forms by about a
+hundredth of their largest value, more than checkpoints allow: decoders do not choose it. It wants λ before
+the sigmoid and the decay as Δ A, adds the biases itself, and its axes have another order. It has not been
+run by us on any GPU yet; the check before its first use decides.
 """
 
 from importlib import import_module
@@ -56,7 +56,7 @@ def scan(
         v.transpose(1, 2).contiguous(),  # (B, L, H, P)
         (step * rate).contiguous(),  # (B, H, L)
         step.contiguous(),
-        torch.logit(share, eps=_SMALLEST_SHARE),
+        torch.logit(share, eps=_SMALLEST_SHARE).contiguous(),
         q_bias.contiguous(),
         k_bias.contiguous(),
         angles.transpose(1, 2).contiguous(),  # (B, L, H, S)

@@ -29,6 +29,7 @@ MIN_IMAGES = 3
 _BATCH = 8
 _SMALLEST_SCORE = 1e-6  # guards the logarithm against a perfect reconstruction
 _SMALLEST_SPREAD = 1e-3  # of log scores: identical images still get a limit above their score
+_MOST_PIXELS = 2**16  # of one map, as many as an input of 256 has; canvases of tiles have millions
 _QUANTILES = ("0.5", "0.9", "0.99", "0.999")
 _LEAST_RELATIVE_SCALE = 0.1  # an embedding dimension that happened not to vary must not rule the distance
 
@@ -40,7 +41,7 @@ class _Measured:
     scores: np.ndarray
     """(n,)"""
     pixels: np.ndarray
-    """All map values over image content, flat."""
+    """Map values over image content, flat: all of them, or as many drawn from each large map."""
     embeddings: np.ndarray
     """(n, E)"""
 
@@ -92,12 +93,14 @@ def _measured(runner: DetectorRunner, inputs: Iterable[ModelInput], name: str) -
     scores: list[float] = []
     pixels: list[np.ndarray] = []
     embeddings: list[np.ndarray] = []
+    generator = np.random.default_rng(0)
     for batch in _batches(inputs):
         output = runner(batch)
         embeddings.extend(output.embeddings)
         for item, anomaly_map in zip(batch, output.maps, strict=True):
             scores.append(image_score(anomaly_map, item.geometry))
-            pixels.append(content_of(anomaly_map, item.geometry).ravel())
+            values = content_of(anomaly_map, item.geometry).ravel()
+            pixels.append(values if values.size <= _MOST_PIXELS else generator.choice(values, _MOST_PIXELS))
     if len(scores) < MIN_IMAGES:
         raise TooFewImagesError(
             f"Category {name!r} has {len(scores)} held-out good images; at least {MIN_IMAGES} are needed "

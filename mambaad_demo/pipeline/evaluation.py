@@ -1,8 +1,9 @@
 """A detector on labeled categories → a `Report` of the seven metrics per category.
 
-Maps and masks meet in one frame, the image stretched to the S×S square, as the published protocol does, or to
-a larger one in tile mode; padding of letterboxed inputs is cut away before. The metrics themselves are
-`ops.metrics`'.
+Maps and masks meet in one frame, the image stretched to the S×S square, as the published protocol does, or
+to a larger one in tile mode, where a cell takes the largest value below it, in map and mask: small defects
+and the score of an image stay what they are. Padding of letterboxed inputs is cut away before. The metrics
+themselves are `ops.metrics`'.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,6 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from mambaad_demo.data.folders import Category, Sample
 from mambaad_demo.data.geometry import Geometry
@@ -18,7 +21,7 @@ from mambaad_demo.data.uploads import load_mask
 from mambaad_demo.errors import TooFewImagesError
 from mambaad_demo.hub.schemas import Resize
 from mambaad_demo.ops.metrics import METRICS, Protocol, evaluate_maps
-from mambaad_demo.pipeline.inference import DetectorRunner
+from mambaad_demo.pipeline.inference import DetectorRunner, content_of
 from mambaad_demo.pipeline.training_data import model_inputs
 
 MAD = "mad"
@@ -106,7 +109,9 @@ def _evaluated(
     maps = np.empty((len(samples), side, side), dtype=np.float32)
     for index, square in enumerate(_square_maps(runner, samples, resize, tiles, side)):
         maps[index] = square
-    masks = np.stack([_square_mask(sample, side) for sample in samples]) if category.has_masks else None
+    masks = (
+        np.stack([_square_mask(sample, side, tiles) for sample in samples]) if category.has_masks else None
+    )
     labels = [sample.is_anomalous for sample in samples]
     return CategoryReport(
         metrics=evaluate_maps(maps, masks, protocol, labels=labels),
@@ -122,16 +127,27 @@ def _square_maps(
     inputs = model_inputs(samples, side=runner.detector.side, resize=resize, tiles=tiles)
     while batch := list(islice(inputs, _BATCH if tiles == 1 else 1)):
         for item, anomaly_map in zip(batch, runner(batch).maps, strict=True):
-            yield replace(item.geometry, width=side, height=side).map_to_image(anomaly_map)
+            if tiles == 1:
+                yield replace(item.geometry, width=side, height=side).map_to_image(anomaly_map)
+            else:
+                yield _largest(content_of(anomaly_map, item.geometry), side)
 
 
-def _square_mask(sample: Sample, side: int) -> np.ndarray:
+def _square_mask(sample: Sample, side: int, tiles: int) -> np.ndarray:
     """(side, side) bool; all False for good samples."""
     if sample.mask_path is None:
         return np.zeros((side, side), dtype=bool)
     mask = load_mask(sample.mask_path)
+    if tiles > 1:
+        return _largest(mask, side) > 0
     height, width = mask.shape
     return Geometry.fit(width, height, side, "square").mask_to_model(mask)
+
+
+def _largest(values: np.ndarray, side: int) -> np.ndarray:
+    """(H, W) → (side, side) float32: the largest value under each cell, so that nothing small is lost."""
+    image = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+    return np.asarray(F.adaptive_max_pool2d(image[None], side)[0].numpy())
 
 
 def _mean(values: Sequence[float | None], *, skip_undefined: bool = True) -> float | None:

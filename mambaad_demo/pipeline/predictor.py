@@ -38,7 +38,9 @@ MAX_MEGAPIXELS_IN_BATCH = 12.0
 """Pixel budget of each image of a batch."""
 
 _CHUNK_IMAGES = 8
-_CHUNK_MEGAPIXELS = 24.0  # images held at once while a batch streams, whichever bound is met first
+_CHUNK_MEGAPIXELS = (
+    24.0  # images and canvases held at once while a batch streams, whichever bound is met first
+)
 
 
 class Predictor:
@@ -164,7 +166,7 @@ class Predictor:
         for image in images:
             try:
                 prepared = self._read(image, max_megapixels)
-                megapixels += prepared.display.shape[0] * prepared.display.shape[1] / 1e6
+                megapixels += (prepared.display.size + prepared.model_input.pixels.size) / 3e6
                 chunk.append(prepared)
             except InputError as error:
                 chunk.append(error)

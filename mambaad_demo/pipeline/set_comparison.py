@@ -2,12 +2,13 @@
 
 All limits aim at the same false-reject rates. Pictures are drawn again with replacement for the intervals,
 the same ones for both checkpoints of a difference (Efron and Tibshirani, An Introduction to the Bootstrap,
-chapters 8 and 13); good and defective ones apart, so that every draw has both.
+chapters 8 and 13); good and defective ones apart, so that every draw has both. Draws of few pictures, or of
+pictures that all say the same, vary too little to be trusted: then rates have exact intervals, AUROC none.
 
 `n` pictures.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -16,16 +17,17 @@ import numpy as np
 from scipy import stats
 
 from mambaad_demo.data.picture_sets import Picture
-from mambaad_demo.errors import DemoError, TooFewImagesError
+from mambaad_demo.errors import DemoError, InputError, TooFewImagesError, UnknownCategoryError
 from mambaad_demo.hub.schemas import Rates
 from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.calibration import DEFAULT_RATES
-from mambaad_demo.pipeline.prediction import Prediction
+from mambaad_demo.pipeline.prediction import UNKNOWN_CATEGORY
 from mambaad_demo.pipeline.predictor import ImageSource, Predictor
 
 CONFIDENCE = 0.95
 _RESAMPLES = 2000
-_CHUNK = 8
+_FEWEST = 5  # pictures of a kind whose draws say something about AUROC
+_FEWEST_DISCORDANT = 10  # pictures that only one of two checkpoints rejects, from which draws say something
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,22 +99,27 @@ class SetComparison:
         chosen = self._chosen(anomalous)
         if not (one.has_limits and other.has_limits and chosen.any()):
             return None
-        differences = one.rejected[chosen].astype(float) - other.rejected[chosen]
-        return _interval((differences,), np.mean)
+        return _rate_difference(one.rejected[chosen], other.rejected[chosen])
 
     def to_json(self) -> dict[str, Any]:
-        """Only JSON types; `anomalous` is null in a set without labels."""
+        """Only JSON types; rejects are those of good parts, or of all in a set without labels, where
+        `anomalous` is null."""
         good = None if self.labels is None else False
         labels: list[Any] = [None] * len(self.names) if self.labels is None else self.labels.tolist()
         return {
             "images": len(self.names),
+            "labeled": self.labels is not None,
             "rates": {"check": self.rates.check, "reject": self.rates.reject},
             "checkpoints": [
                 {
                     "checkpoint": result.checkpoint,
                     "decoder": result.decoder,
+                    "has_limits": result.has_limits,
                     "auroc": _json(self.auroc(result)),
-                    "false_reject_rate": _json(self.reject_rate(result, anomalous=good)),
+                    "reject_rate": _json(self.reject_rate(result, anomalous=good)),
+                    "detection_rate": None
+                    if self.labels is None
+                    else _json(self.reject_rate(result, anomalous=True)),
                 }
                 for result in self.results
             ],
@@ -120,7 +127,7 @@ class SetComparison:
                 {
                     "checkpoints": [one.checkpoint, other.checkpoint],
                     "auroc": _json(self.auroc_difference(one, other)),
-                    "false_reject_rate": _json(self.reject_difference(one, other, anomalous=good)),
+                    "reject_rate": _json(self.reject_difference(one, other, anomalous=good)),
                 }
                 for one, other in combinations(self.results, 2)
             ],
@@ -147,8 +154,12 @@ class SetComparison:
         return np.asarray((bad > good) + 0.5 * (bad == good))
 
     def _mean_win(self, wins: np.ndarray) -> Interval:
-        defective, good = (np.arange(length) for length in wins.shape)
-        return _interval((defective, good), lambda rows, columns: wins[np.ix_(rows, columns)].mean())
+        """Mean of (defective, good) and its interval."""
+        value = float(wins.mean())
+        if min(wins.shape) < _FEWEST or wins.min() == wins.max():
+            return Interval(value=value)
+        rows, columns = (_draws(length) / length for length in wins.shape)
+        return _percentile(value, ((rows @ wins) * columns).sum(axis=1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,14 +177,14 @@ def compare_set(
     category: str | None = None,
     rates: Rates = DEFAULT_RATES,
 ) -> Iterator[Progress | SetComparison]:
-    """Judge all pictures with each checkpoint on the model thread, a few at a time.
+    """Judge all pictures with each checkpoint on the model thread, one after another.
 
     Yields progress, at last the comparison. Stop iterating to cancel.
 
     Args:
         predictors: one or more.
         pictures: as `read_set` lists them.
-        category: of all pictures; None takes for each what the first checkpoint suggests.
+        category: of all pictures; None takes for each what the first checkpoint that knows any suggests.
         rates: false-reject rates from which every checkpoint's limits are set anew.
 
     Raises:
@@ -181,58 +192,65 @@ def compare_set(
         TooFewImagesError: no picture could be read.
     """
     tuned = [predictor.at_rates(rates) for predictor in predictors]
-    judged: list[tuple[Picture, list[Prediction]]] = []
+    judged: list[_Judged] = []
     refused: list[tuple[str, str]] = []
-    done = 0
-    yield Progress(done=done, total=len(pictures))
-    for first in range(0, len(pictures), _CHUNK):
-        chunk = pictures[first : first + _CHUNK]
-        for picture, answers in zip(chunk, _judge(tuned, chunk, category), strict=True):
-            error = next((answer for answer in answers if isinstance(answer, DemoError)), None)
-            if error is None:
-                judged.append((picture, [answer for answer in answers if isinstance(answer, Prediction)]))
-            else:
-                refused.append((picture.name, str(error)))
-        done += len(chunk)
+    for done, picture in enumerate(pictures):
         yield Progress(done=done, total=len(pictures))
+        try:
+            judged.append(model_thread.run(_judge, tuned, picture, picture.read(), category))
+        except UnknownCategoryError:
+            raise
+        except InputError as error:
+            refused.append((picture.name, str(error)))
+    yield Progress(done=len(pictures), total=len(pictures))
     if not judged:
         raise TooFewImagesError(f"None of the {len(pictures)} pictures could be read: {refused[0][1]}")
     yield _summary(tuned, judged, refused, rates)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """What is kept of one picture."""
+
+    name: str
+    is_anomalous: bool | None
+    scores: tuple[float, ...]
+    """Of each checkpoint, as `limits`."""
+    limits: tuple[float | None, ...]
+
+
 def _judge(
-    predictors: Sequence[Predictor], pictures: Sequence[Picture], category: str | None
-) -> list[list[Prediction | DemoError]]:
-    """For each picture what each checkpoint says, or why it cannot be read."""
-    sources: list[ImageSource | DemoError] = []
-    for picture in pictures:
-        try:
-            sources.append(picture.read())
-        except DemoError as error:
-            sources.append(error)
-    readable = [source for source in sources if not isinstance(source, DemoError)]
-    columns = [
-        iter(model_thread.run(predictor.predict_batch, readable, category=category))
-        for predictor in predictors
-    ]
-    return [
-        [source] if isinstance(source, DemoError) else [next(column) for column in columns]
-        for source in sources
-    ]
+    predictors: Sequence[Predictor], picture: Picture, source: ImageSource, category: str | None
+) -> _Judged:
+    """All limits are those of one category, the one given or the first that is suggested; a checkpoint that
+    does not know it takes its own suggestion, as `comparison.compare` does."""
+    scores: list[float] = []
+    limits: list[float | None] = []
+    wanted = category
+    for predictor in predictors:
+        (answer,) = predictor.predict_batch([source], category=category)
+        if isinstance(answer, DemoError):
+            raise answer
+        if wanted is None and answer.category != UNKNOWN_CATEGORY:
+            wanted = answer.category
+        known = wanted if wanted in predictor.categories else answer.category
+        scores.append(answer.image_score)
+        limits.append(predictor.limits(known).reject)
+    return _Judged(
+        name=picture.name, is_anomalous=picture.is_anomalous, scores=tuple(scores), limits=tuple(limits)
+    )
 
 
 def _summary(
     predictors: Sequence[Predictor],
-    judged: Sequence[tuple[Picture, Sequence[Prediction]]],
+    judged: Sequence[_Judged],
     refused: Sequence[tuple[str, str]],
     rates: Rates,
 ) -> SetComparison:
-    """All limits of a picture are those of one category: that of the first checkpoint."""
-    labels = [picture.is_anomalous for picture, _ in judged]
     results = []
     for number, predictor in enumerate(predictors):
-        scores = np.array([answers[number].image_score for _, answers in judged])
-        limits = [predictor.limits(answers[0].category).reject for _, answers in judged]
+        scores = np.array([one.scores[number] for one in judged])
+        limits = [one.limits[number] for one in judged]
         units = np.array([limit or 1.0 for limit in limits])
         has_limits = None not in limits
         results.append(
@@ -244,31 +262,45 @@ def _summary(
                 has_limits=has_limits,
             )
         )
-    both = {True, False} <= set(labels)
+    labels = [one.is_anomalous for one in judged]
     return SetComparison(
-        names=tuple(picture.name for picture, _ in judged),
-        labels=np.array(labels, bool) if both else None,
+        names=tuple(one.name for one in judged),
+        labels=np.array(labels, bool) if {True, False} <= set(labels) else None,
         results=tuple(results),
         refused=tuple(refused),
         rates=rates,
     )
 
 
-def _interval(samples: tuple[np.ndarray, ...], statistic: Callable[..., Any]) -> Interval:
-    """Percentile bootstrap; the samples are drawn independently of each other."""
-    value = float(statistic(*samples))
-    if min(len(sample) for sample in samples) < 2:
-        return Interval(value=value)
-    drawn = stats.bootstrap(
-        samples,
-        statistic,
-        vectorized=False,
-        n_resamples=_RESAMPLES,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return Interval(value=value, low=float(drawn.low), high=float(drawn.high))
+def _rate_difference(one: np.ndarray, other: np.ndarray) -> Interval:
+    """Of two paired (n,) bool: the bootstrap's interval, or that of few discordant pairs.
+
+    The latter is exact for their share, given how many there are (Clopper and Pearson); without any, what
+    Wilson's interval leaves room for.
+    """
+    count = len(one)
+    more, fewer = int((one & ~other).sum()), int((other & ~one).sum())
+    value, discordant = (more - fewer) / count, more + fewer
+    if discordant >= _FEWEST_DISCORDANT:
+        differences = one.astype(float) - other
+        return _percentile(value, _draws(count) @ differences / count)
+    if discordant == 0:
+        most = float(stats.binomtest(0, count).proportion_ci(CONFIDENCE, method="wilson").high)
+        return Interval(value=0.0, low=-most, high=most)
+    share = stats.binomtest(more, discordant).proportion_ci(CONFIDENCE, method="exact")
+    low, high = ((2 * float(end) - 1) * discordant / count for end in (share.low, share.high))
+    return Interval(value=value, low=low, high=high)
+
+
+def _draws(count: int) -> np.ndarray:
+    """(draws, n) how often each picture is in each draw; the same whenever it is asked for."""
+    return np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
+
+
+def _percentile(value: float, drawn: np.ndarray) -> Interval:
+    outside = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(drawn, [outside, 1 - outside])
+    return Interval(value=value, low=float(low), high=float(high))
 
 
 def _json(interval: Interval | None) -> dict[str, float | None] | None:

@@ -17,9 +17,12 @@ from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.samples import sample_set
 from mambaad_demo.ui.uploads import uploaded_path
 
+MOST_PICTURES = 500
+"""In a set of the page; the command line takes more."""
+
 _OWN = ""
 _LANE: dict[str, Any] = {"concurrency_id": "sets", "concurrency_limit": 1}
-"""Sets wait for each other; single pictures go in between their steps, on the model thread."""
+"""Sets wait for each other; whoever inspects a picture waits for one picture of a set at the most."""
 
 
 def build_set_card(
@@ -65,8 +68,11 @@ def build_set_card(
                         yield finished(step)
                     else:
                         yield {result: present_set.progress_html(step), **working(True)}
-            except DemoError as error:
-                yield {result: present.notice_html(str(error)), **working(False)}
+            except Exception as error:
+                problem = str(error) if isinstance(error, DemoError) else ""
+                yield {result: present.notice_html(problem), **working(False)}
+                if not problem:
+                    raise
 
     def working(is_working: bool) -> Updates:
         return {
@@ -87,16 +93,18 @@ def build_set_card(
     def say_stopped() -> Updates:
         return {result: present_set.stopped_html(), **working(False)}
 
-    def keep_zip(upload: dict[str, Any] | None, checkpoints: list[str], known_files: list[str]) -> Updates:
+    def keep_zip(
+        upload: dict[str, Any] | None, checkpoints: list[str], known_files: list[str]
+    ) -> Iterator[Updates]:
         """Remember an uploaded file, so that it can be deleted, and offer to compare on it."""
         with shown_to_user():
             path = uploaded_path(upload)
-            known = comparer.categories(checkpoints) if path and checkpoints else ()
-            return {
-                kind: gr.update() if path is None else _OWN,
-                product: gr.update(choices=[(present.SUGGEST, ""), *present.named(known)]),
-                files: known_files if path is None else [*known_files, str(path)],
-            }
+            if path is None:
+                yield {files: known_files}
+                return
+            yield {files: [*known_files, str(path)], kind: _OWN}
+            choices = [(present.SUGGEST, ""), *present.named(comparer.categories(checkpoints))]
+            yield {product: gr.update(choices=choices, value="")}
 
     def clear_set() -> Updates:
         return {archive: None, result: "", scores: gr.update(value=None, visible=False), **working(False)}
@@ -104,7 +112,12 @@ def build_set_card(
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "preprocess": False}
     shows = [result, scores, start, stop]
     archive.upload(keep_zip, [archive, checkpoints, files], [kind, product, files], **private)
-    run = start.click(compare_set, [archive, kind, product, checkpoints], shows, **private, **_LANE)
+    run = start.click(
+        compare_set,
+        [archive, kind, product, checkpoints],
+        shows,
+        **{**private, **_LANE, "show_progress": "minimal", "show_progress_on": result},
+    )
     stop.click(say_stopped, None, shows, cancels=[run], queue=False, **private)
     forget.click(clear_set, None, [archive, *shows], cancels=[run], queue=False, **private)
 
@@ -115,4 +128,4 @@ def _pictures(upload: dict[str, Any] | None, kind: str) -> Sequence[Picture]:
     path = uploaded_path(upload)
     if path is None:
         raise InputError("Upload a zip file of pictures first, or choose a kind of sample part.")
-    return read_set(path)
+    return read_set(path, at_most=MOST_PICTURES)

@@ -76,7 +76,7 @@ def scores_figure(comparison: SetComparison) -> go.Figure:
         figure.add_scatter(
             x=np.ravel([number + shift[chosen] for number, _ in enumerate(judged)]),
             y=np.ravel([result.multiples[chosen] for result in judged]),
-            customdata=np.tile(np.array(comparison.names)[chosen], len(judged)),
+            customdata=np.tile(np.array(comparison.names, dtype=object)[chosen], len(judged)),
             hovertemplate="%{customdata}: %{y:.2f} × its limit<extra></extra>",
             mode="markers",
             name=name,
@@ -113,7 +113,7 @@ def _name(result: SetResult) -> str:
 def _text(interval: Interval | None, *, signed: bool = False) -> str:
     """In per cent, with the ends of the interval."""
     if interval is None:
-        return "–"
+        return "no limits"
     form = "{:+.1f}" if signed else "{:.1f}"
     value, low, high = (
         None if share is None else form.format(100 * share) if abs(share) >= 5e-4 else "0.0"

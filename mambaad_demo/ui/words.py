@@ -115,14 +115,21 @@ def origin(decoder: str) -> tuple[str, ...]:
 
 def set_difference(auroc: Interval | None, rejected: Interval | None, *, is_labeled: bool) -> str:
     """What a set of pictures says about two checkpoints, no more than its intervals allow."""
-    shown = [
-        f"{what} {'higher' if interval.value > 0 else 'lower'} for the first"
+    measured = [
+        (what, interval)
         for what, interval in (
             ("AUROC is", auroc),
             ("rejects of good parts are" if is_labeled else "rejects are", rejected),
         )
-        if interval is not None and interval.is_apart_from_zero
+        if interval is not None
+    ]
+    if not measured:
+        return "nothing to tell, since one of them has no limits for these pictures."
+    shown = [
+        f"{what} {'higher' if interval.value > 0 else 'lower'} for the first"
+        for what, interval in measured
+        if interval.is_apart_from_zero
     ]
     if shown:
-        return f"{' and '.join(shown)}, by more than chance would give."
+        return f"{' and '.join(shown)}, by more than the choice of pictures would explain."
     return "these pictures show no difference that could not be chance."

@@ -1,12 +1,14 @@
 """Folders and zip files as sets of pictures with labels; a stranger's zip file does no harm."""
 
 import io
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mambaad_demo.data import picture_sets
 from mambaad_demo.data.picture_sets import MOST_PICTURES, read_set
 from mambaad_demo.errors import InputError, TooFewImagesError, UnreadableImageError
 
@@ -56,6 +58,19 @@ def test_a_folder_called_good_and_another_one_give_labels(as_set):
         "scratch/1.png": True,
         "bent/1.png": True,
     }
+
+
+def test_what_lies_below_good_is_good_however_it_is_spelt(as_set):
+    pictures = read_set(as_set({"set/Good/cam1/1.png": png(), "set/bent/cam1/1.png": png()}))
+    assert {picture.name: picture.is_anomalous for picture in pictures} == {
+        "set/Good/cam1/1.png": False,
+        "set/bent/cam1/1.png": True,
+    }
+
+
+def test_a_picture_beside_the_good_ones_is_asked_about(as_set):
+    with pytest.raises(InputError, match=r"cover\.png lies beside the folder 'good'"):
+        read_set(as_set({"good/1.png": png(), "cover.png": png()}))
 
 
 @pytest.mark.parametrize("names", [["good/1.png", "good/2.png"], ["scratch/1.png", "bent/1.png"], ["1.png"]])
@@ -115,6 +130,69 @@ def test_an_entry_that_unpacks_to_far_more_than_it_is_packed_to_is_left_alone(tm
     (picture,) = read_set(path)
     with pytest.raises(UnreadableImageError, match="unpacks to 50 MB"):
         picture.read()
+
+
+def test_an_entry_that_unpacks_to_more_than_it_says_is_damaged_and_not_unpacked(tmp_path):
+    path = tmp_path / "liar.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("liar.png", bytes(50_000_000))
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):  # sizes in both headers
+        at = data.find(signature) + offset
+        data[at : at + 4] = (1000).to_bytes(4, "little")
+    path.write_bytes(data)
+    (picture,) = read_set(path)
+    tracemalloc.start()
+    with pytest.raises(UnreadableImageError, match=r"liar\.png is damaged"):
+        picture.read()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_ways_of_packing_that_know_no_bounds_are_refused(tmp_path, kind):
+    path = tmp_path / "rare.zip"
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        archive.writestr("1.png", png())
+    (picture,) = read_set(path)
+    with pytest.raises(UnreadableImageError, match="rare way"):
+        picture.read()
+
+
+@pytest.mark.parametrize("is_zip64", [False, True])
+def test_a_list_of_entries_that_is_too_long_is_not_read(tmp_path, monkeypatch, is_zip64):
+    path = tmp_path / "many.zip"
+    with monkeypatch.context() as patched:
+        if is_zip64:
+            patched.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)
+        with zipfile.ZipFile(path, "w") as archive:
+            for number in range(20):
+                archive.writestr(f"{number}.png", b"")
+    assert (b"PK\x06\x07" in path.read_bytes()) == is_zip64
+    assert len(read_set(path)) == 20
+    monkeypatch.setattr(picture_sets, "_MOST_DIRECTORY_BYTES", 500)
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    with pytest.raises(InputError, match="too many entries"):
+        read_set(path)
+
+
+def test_more_than_fits_into_memory_and_time_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("1.png", png())
+    monkeypatch.setattr(picture_sets, "_MOST_BYTES_IN_ALL", 10)
+    with pytest.raises(InputError, match="unpacks to 0 GB"):
+        read_set(path)
+
+
+def test_a_long_name_is_shown_by_its_end(tmp_path):
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a" * 5000 + "/" + "b" * 5000 + "\u202e.png", png())
+    (picture,) = read_set(path)
+    assert len(picture.name) <= 250
+    assert picture.name.endswith("bb?.png")
 
 
 def test_an_encrypted_zip_file_is_refused(tmp_path):

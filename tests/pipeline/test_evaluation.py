@@ -8,6 +8,8 @@ from PIL import Image
 
 from mambaad_demo.data.folders import find_categories
 from mambaad_demo.errors import InputError, TooFewImagesError
+from mambaad_demo.ops.metrics import evaluate_maps
+from mambaad_demo.pipeline import evaluation
 from mambaad_demo.pipeline.evaluation import CategoryReport, Report, evaluate
 
 
@@ -103,3 +105,37 @@ def test_progress_is_told_after_each_category(predictor, parts):
     )
 
     assert seen == [("plate", 3)]
+
+
+def test_in_tiles_a_defect_of_three_pixels_is_neither_lost_from_the_mask_nor_from_the_score(
+    predictor, tmp_path, monkeypatch
+):
+    """In a photo of 2000 pixels and a frame of 300: shrunk by the mean, the mask would be empty."""
+    root = tmp_path / "parts" / "plate"
+    for folder in ("train/good", "test/good", "test/dot", "ground_truth/dot"):
+        (root / folder).mkdir(parents=True)
+    good = np.full((1200, 2000, 3), 128, np.uint8)
+    mask = np.zeros((1200, 2000), bool)
+    mask[333:336, 1444:1447] = True
+    Image.fromarray(good).save(root / "test/good/0.png")
+    Image.fromarray(good).save(root / "train/good/0.png")
+    Image.fromarray(np.where(mask[..., None], np.uint8(250), good)).save(root / "test/dot/0.png")
+    Image.fromarray(mask).save(root / "ground_truth/dot/0_mask.png")
+    monkeypatch.setattr(evaluation, "_LARGEST_FRAME", 300)
+    seen = []
+
+    def measure(maps, masks, protocol, *, labels):
+        seen.append((maps, masks))
+        return evaluate_maps(maps, masks, protocol, labels=labels)
+
+    monkeypatch.setattr(evaluation, "evaluate_maps", measure)
+    report = evaluate(predictor.runner, find_categories([root]), resize="letterbox", tiles=16)
+
+    ((maps, masks),) = seen
+    assert maps.shape == masks.shape == (2, 300, 300)
+    assert masks.sum() >= 1
+    (dotted,) = [sample.path for sample in find_categories([root])[0].test if sample.is_anomalous]
+    score = predictor.tiled(16).predict(dotted).image_score
+    assert maps.max() == pytest.approx(score)
+    assert report.categories["plate"].metrics["image_auroc"] == 1
+    assert report.categories["plate"].metrics["pixel_auroc"] > 0.99

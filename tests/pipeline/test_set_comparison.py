@@ -1,19 +1,22 @@
 """Checkpoints on a set of pictures: ranking, rejects, and intervals that say how sure that is."""
 
+import gc
 import io
 import json
+import weakref
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from scipy.stats import mannwhitneyu
+from scipy.stats import binomtest, mannwhitneyu
 
 from mambaad_demo.data.picture_sets import Picture
 from mambaad_demo.errors import TooFewImagesError, UnknownCategoryError, UnreadableImageError
 from mambaad_demo.hub.schemas import Rates
 from mambaad_demo.pipeline.calibration import DEFAULT_RATES
+from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.pipeline.set_comparison import Progress, SetComparison, SetResult, compare_set
 from tests.pipeline.conftest import gray_images
 
@@ -69,7 +72,7 @@ def comparison(labels, *results):
 
 def test_progress_comes_before_the_result(predictor, labeled):
     steps = list(compare_set([predictor], labeled, category="gray"))
-    assert [(step.done, step.total) for step in steps[:-1]] == [(0, 18), (8, 18), (16, 18), (18, 18)]
+    assert [(step.done, step.total) for step in steps[:-1]] == [(done, 18) for done in range(19)]
     assert all(isinstance(step, Progress) for step in steps[:-1])
 
 
@@ -139,7 +142,8 @@ def test_auroc_is_the_chance_that_a_defective_part_scores_higher(scores, random)
     ).statistic
     interval = comparison(labels, one).auroc(one)
     assert interval.value == pytest.approx(statistic / (sum(labels) * (len(labels) - sum(labels))))
-    assert interval.low <= interval.value <= interval.high
+    if interval.low is not None:
+        assert interval.low <= interval.value <= interval.high
 
 
 def test_a_difference_is_paired_hence_narrower_than_its_parts():
@@ -189,10 +193,59 @@ def test_false_rejects_are_counted_among_good_parts_alone():
     assert compared.reject_rate(one).value == 0.75
 
 
-def test_a_single_good_part_gives_a_value_without_an_interval():
-    one = result([0.5, 1.5, 2.0])
-    auroc = comparison([False, True, True], one).auroc(one)
+@pytest.mark.parametrize(("good", "defective"), [(1, 30), (4, 30), (30, 4), (30, 30)])
+def test_few_parts_or_parts_that_all_say_the_same_give_auroc_without_an_interval(good, defective):
+    one = result([0.5] * good + [1.5] * defective)
+    auroc = comparison([False] * good + [True] * defective, one).auroc(one)
     assert (auroc.value, auroc.low, auroc.high) == (1.0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("more", "fewer", "total", "is_certain"),
+    [
+        (0, 0, 16, False),
+        (2, 0, 2, False),
+        (4, 0, 16, False),
+        (5, 0, 50, False),
+        (6, 0, 50, True),
+        (30, 5, 99, True),
+    ],
+)
+def test_a_difference_in_rejects_is_claimed_only_where_an_exact_test_claims_it(
+    more, fewer, total, is_certain
+):
+    one, other = np.full(total, 0.5), np.full(total, 0.5)
+    one[:more], other[more : more + fewer] = 2, 2
+    one, other = result(one), result(other, "other")
+    difference = comparison(None, one, other).reject_difference(one, other)
+    assert difference.value == pytest.approx((more - fewer) / total)
+    assert difference.low <= difference.value <= difference.high
+    assert difference.high - difference.low > 0.05
+    assert difference.is_apart_from_zero == is_certain
+    assert (binomtest(more, max(more + fewer, 1)).pvalue < 0.05 and more + fewer > 0) == is_certain
+
+
+def test_no_predictions_are_kept_while_a_set_is_judged(predictor, labeled, monkeypatch):
+    alive = []
+    whole = Predictor.predict_batch
+
+    def watched(self, images, **options):
+        answers = whole(self, images, **options)
+        alive.extend(weakref.ref(answer.anomaly_map) for answer in answers)
+        return answers
+
+    monkeypatch.setattr(Predictor, "predict_batch", watched)
+    steps = compare_set([predictor], labeled, category="gray")
+    for _ in range(10):
+        next(steps)
+    gc.collect()
+    assert len(alive) == 9
+    assert sum(ref() is not None for ref in alive) <= 1
+
+
+def test_a_checkpoint_without_limits_takes_none_from_those_behind_it(predictor, uncalibrated, labeled):
+    compared = last(compare_set([uncalibrated, predictor], labeled))
+    assert [judged.has_limits for judged in compared.results] == [False, True]
 
 
 def test_the_same_set_gives_the_same_intervals():
@@ -206,6 +259,7 @@ def test_the_report_is_json_with_everything_in_it(predictor, squared, labeled):
     assert report["images"] == 18
     assert [entry["checkpoint"] for entry in report["checkpoints"]] == ["stub", "stub"]
     assert report["checkpoints"][0]["auroc"]["value"] == 1.0
+    assert report["checkpoints"][0]["detection_rate"]["value"] == 1.0
     assert len(report["differences"]) == 1
     assert report["pictures"][12] == {
         "name": "12.png",
