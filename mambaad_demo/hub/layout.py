@@ -9,6 +9,7 @@ from torch import Tensor
 from mambaad_demo.hub.schemas import EncoderRecord
 from mambaad_demo.hub.weights import tensors_sha256
 from mambaad_demo.models.detector import Detector
+from mambaad_demo.models.registry import DECODERS
 
 EMBEDDED_ROOT = Path(__file__).resolve().parents[2] / "checkpoints"
 """The repository's own checkpoints."""
@@ -25,11 +26,15 @@ _ENCODER_PREFIX = "encoder."
 
 
 def embedded_names(root: Path) -> tuple[str, ...]:
-    """Names of the checkpoint folders below a root, the default `mambaad` first."""
+    """Names of the checkpoint folders below a root: the decoders' own in the order of their papers, hence the
+    default `mambaad` first, then all others by name."""
     if not root.is_dir():
         return ()
     names = (path.parent.name for path in root.glob(f"*/{CONFIG}"))
-    return tuple(sorted((n for n in names if _NAME.fullmatch(n)), key=lambda n: (n != "mambaad", n)))
+    ranks = {decoder: rank for rank, decoder in enumerate(DECODERS)}
+    return tuple(
+        sorted((n for n in names if _NAME.fullmatch(n)), key=lambda n: (ranks.get(n, len(ranks)), n))
+    )
 
 
 def encoder_is_stored(detector: Detector) -> bool:

@@ -349,13 +349,13 @@ def test_published_weights_are_not_loaded_but_the_way_is_shown():
         load_checkpoint("mambaad_mvtec")
 
 
-def test_the_default_checkpoint_is_named_first_and_odd_folders_not_at_all(tmp_path):
-    for name in ("zebra", "mambaad", "alpha", ".hidden"):
+def test_the_decoders_own_checkpoints_are_named_first_and_odd_folders_not_at_all(tmp_path):
+    for name in ("zebra", "mambaad_v2", "pyramid_mamba", "mambaad", "alpha", ".hidden"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").touch()
     (tmp_path / "empty").mkdir()
 
-    assert embedded_names(tmp_path) == ("mambaad", "alpha", "zebra")
+    assert embedded_names(tmp_path) == ("mambaad", "pyramid_mamba", "mambaad_v2", "alpha", "zebra")
     assert embedded_names(tmp_path / "nowhere") == ()
 
 
