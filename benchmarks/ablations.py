@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from mambaad_demo.data.folders import Category, find_categories
+from mambaad_demo.hub.schemas import Resize
 from mambaad_demo.models import Detector, DetectorConfig, build_detector
 from mambaad_demo.ops.metrics import METRICS
 from mambaad_demo.pipeline.evaluation import MAD, evaluate
@@ -28,7 +29,7 @@ from mambaad_demo.settings import Settings
 from train.recipes import default_detector
 from train.results import require_parent, write_json
 
-_RESIZE = "letterbox"
+_RESIZE: Resize = "letterbox"
 _SIZE: Mapping[str, Any] = {"dims": (128, 64, 32, 16), "depths": (2, 2, 2, 2)}
 
 _DISTINCT: Mapping[str, Any] = {"directions": 8, "direction_set": "distinct"}

@@ -59,7 +59,8 @@ def with_spot(image: np.ndarray, x: int, y: int) -> tuple[np.ndarray, np.ndarray
     ImageDraw.Draw(canvas).ellipse((x - half, y - half, x + half - 1, y + half - 1), fill=255)
     mask = np.asarray(canvas)
     opacity = gaussian_filter(mask / np.float32(255), 0.7)[..., None]
-    return np.uint8(image * (1 - opacity) + opacity * np.float32(_SOLDER) + 0.5), mask
+    blend = image * (1 - opacity) + opacity * np.array(_SOLDER, np.float32)
+    return (blend + 0.5).astype(np.uint8), mask
 
 
 def _save(image: np.ndarray, path: Path) -> None:
