@@ -38,9 +38,7 @@ MAX_MEGAPIXELS_IN_BATCH = 12.0
 """Pixel budget of each image of a batch."""
 
 _CHUNK_IMAGES = 8
-_CHUNK_MEGAPIXELS = (
-    24.0  # images and canvases held at once while a batch streams, whichever bound is met first
-)
+_CHUNK_MEGAPIXELS = 24.0  # of images and canvases held while a batch streams, whichever bound is met first
 
 
 class Predictor:
@@ -140,7 +138,7 @@ class Predictor:
             InputError: the image cannot be read, is too large, or the category is unknown.
         """
         self._require_known(category)
-        return self._judge([self._read(image, MAX_MEGAPIXELS)], category)[0]
+        return self._judge([_read(image, self.checkpoint, self.tiles, MAX_MEGAPIXELS)], category)[0]
 
     def predict_batch(
         self, images: Iterable[ImageSource], *, category: str | None = None
@@ -165,7 +163,7 @@ class Predictor:
         megapixels = 0.0
         for image in images:
             try:
-                prepared = self._read(image, max_megapixels)
+                prepared = _read(image, self.checkpoint, self.tiles, max_megapixels)
                 megapixels += (prepared.display.size + prepared.model_input.pixels.size) / 3e6
                 chunk.append(prepared)
             except InputError as error:
@@ -174,9 +172,6 @@ class Predictor:
                 yield from self._judge_chunk(chunk, category)
                 chunk, megapixels = [], 0.0
         yield from self._judge_chunk(chunk, category)
-
-    def _read(self, image: ImageSource, max_megapixels: float) -> "_Prepared":
-        return _read(image, self.checkpoint, self.tiles, max_megapixels)
 
     def _calibration(self, category: str) -> CategoryCalibration | None:
         """What is known of good parts of a category when looked at this closely."""

@@ -55,11 +55,8 @@ def build_api(inspector: Inspector, comparer: Comparer) -> None:
         file: dict[str, Any] | None, checkpoint: str = "", category: str = ""
     ) -> tuple[dict[str, Any], list[str]]:
         with shown_to_user():
-            path = uploaded_path(file)
-            if path is None:
-                raise InputError("Send a picture of a part.")
             question = Question(
-                source=Photo(path), checkpoint=checkpoint or _default(inspector), category=category or None
+                source=_photo(file), checkpoint=checkpoint or _default(inspector), category=category or None
             )
             prediction = inspector.inspect(question).prediction
             files = {
@@ -75,12 +72,9 @@ def build_api(inspector: Inspector, comparer: Comparer) -> None:
         file: dict[str, Any] | None, checkpoints: str = "", category: str = ""
     ) -> tuple[dict[str, Any], list[str]]:
         with shown_to_user():
-            path = uploaded_path(file)
-            if path is None:
-                raise InputError("Send a picture of a part.")
             names = [name.strip() for name in checkpoints.split(",") if name.strip()]
             names = names or list(inspector.catalog.names()[:MOST_AT_ONCE])
-            predictions = tuple(comparer.predictions(Photo(path), names, category or None))
+            predictions = tuple(comparer.predictions(_photo(file), names, category or None))
             comparison = Comparison(predictions=predictions, rates=DEFAULT_RATES)
             files = {
                 "preview.jpg": overlay.preview_jpeg(predictions[0]),
@@ -145,6 +139,13 @@ def health_facts(inspector: Inspector) -> dict[str, Any]:
             "tolerance": checkpoint.self_test.tolerance,
         },
     }
+
+
+def _photo(file: dict[str, Any] | None) -> Photo:
+    path = uploaded_path(file)
+    if path is None:
+        raise InputError("Send a picture of a part.")
+    return Photo(path)
 
 
 def _default(inspector: Inspector) -> str:
