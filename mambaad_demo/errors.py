@@ -15,7 +15,10 @@ DemoError
 │   └── CheckpointMismatchError          keys or shapes differ; carries decoder, missing, unexpected
 ├── KernelUnavailableError (RuntimeError)  a scan backend was asked for that cannot run here
 ├── DivergedError                        training lost its way; carries step, learning_rate
-└── NonFiniteMapError                    the network returned NaN; there is no verdict
+├── NonFiniteMapError                    the network returned NaN; there is no verdict
+└── StorageError                         the label store or its files failed; nothing was changed
+    ├── StoreBusyError                   other writers did not let go in time
+    └── SchemaTooNewError                a newer version of this program wrote the store
 
 Programmer mistakes stay `ValueError` and `TypeError` and are never caught. A message says what happened, with
 the value, and what to do next; it never holds a server path.
@@ -102,3 +105,15 @@ class DivergedError(DemoError):
 
 class NonFiniteMapError(DemoError):
     """The network returned NaN or infinite values, so that nothing can be judged."""
+
+
+class StorageError(DemoError):
+    """The store of pictures and labels failed; what was being written was not."""
+
+
+class StoreBusyError(StorageError):
+    """Other writers did not let go in time."""
+
+
+class SchemaTooNewError(StorageError):
+    """The store has a schema that this version does not know."""

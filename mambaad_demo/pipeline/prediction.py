@@ -89,6 +89,8 @@ class Prediction:
     """(H, W, 3) uint8, upright, for display."""
     anomaly_map: np.ndarray
     """(H, W) float32 at the size of the image; higher is more anomalous; not normalized."""
+    model_map: np.ndarray
+    """(M, N) float32: the map at model resolution, padding included; `anomaly_map` is made of it."""
     model_input: np.ndarray
     """(M, N, 3) uint8: what the model saw, whole or in overlapping tiles."""
     file: str | None
@@ -108,6 +110,8 @@ class Prediction:
     category_margin: float
     """How much nearer the image is to this category than to the next, 0 (a tie) to 1; 1 if there is no
     other."""
+    embedding_distance: float | None
+    """From the centroid of the category's calibration images; about 1 for pictures like them."""
     image_score: float
     """Maximum of the smoothed map at model resolution, over the part of the input that is image."""
     percentile: float | None

@@ -222,6 +222,7 @@ class Predictor:
         return Prediction(
             image=image.display,
             anomaly_map=full_map,
+            model_map=anomaly_map,
             model_input=_as_uint8(image.model_input.pixels),
             file=image.file,
             sha256=image.sha256,
@@ -234,6 +235,7 @@ class Predictor:
             category=category,
             category_source="suggested" if given is None else "given",
             category_margin=suggestion.margin if suggestion else 0.0,
+            embedding_distance=suggestion.distance if suggestion else None,
             image_score=score,
             percentile=None if calibration is None else good_percentile(score, calibration),
             limits=limits,

@@ -21,6 +21,8 @@ class Suggestion:
     category: str
     margin: float
     """1 - nearest / next distance, 0 to 1: how much nearer this category is than the best other one."""
+    distance: float
+    """To the centroid of the chosen category; about 1 is usual for its good parts."""
     nearest: str
     """The nearest category; differs from `category` where the caller gave another one."""
     is_stranger: bool
@@ -54,6 +56,7 @@ class CategoryIndex:
         return Suggestion(
             category=self._names[chosen],
             margin=float(np.clip(margin, 0.0, 1.0)),
+            distance=float(distances[chosen]),
             nearest=self._names[nearest],
             is_stranger=bool(np.all(distances > STRANGER_FACTOR * self._reach)),
         )

@@ -1,0 +1,1 @@
+"""What is kept: pictures, inspections, decisions of people, jobs; rows by SQLAlchemy, files by fsspec."""

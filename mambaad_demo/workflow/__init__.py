@@ -1,0 +1,1 @@
+"""What is done with stored pictures: batches, exports and imports, figures, studies, reports."""
