@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Self
 
 import numpy as np
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, select, update
 from sqlalchemy.orm import Session
 
 from mambaad_demo.errors import CheckpointError, InputError
@@ -33,6 +33,8 @@ class Judged:
     content: bytes
     """The file as it came."""
     prediction: Prediction
+    product: str | None = None
+    """What kind of part it is, if somebody said so; else the prediction's category."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,14 +138,14 @@ def add_inspection(
 ) -> int:
     """Add the rows of a picture whose files are written; returns the id of the inspection.
 
-    The product is the prediction's category, and stays what it was where the picture is known already.
+    Where the picture is known already its product stays what it was, unless somebody said so this time.
     """
     prediction = judged.prediction
     quality = photo_quality(prediction.image)
     product = id_of(
         session,
         Product,
-        {"workspace": workspace.key, "name": text.name(prediction.category)},
+        {"workspace": workspace.key, "name": text.name(judged.product or prediction.category)},
         defect_types=[],
     )
     image = id_of(
@@ -157,6 +159,8 @@ def add_inspection(
         brightness=quality.brightness,
         sharpness=quality.sharpness,
     )
+    if judged.product:
+        session.execute(update(Image).where(Image.id == image).values(product_id=product))
     version_id = id_of(
         session,
         Version,
