@@ -92,6 +92,7 @@ class StoredInspection:
     score: float
     percentile: float | None
     limits: Limits
+    pixel_median: float
     closeness: float | None
     verdict: Verdict
     regions: list[dict[str, Any]]
@@ -183,6 +184,7 @@ def add_inspection(
         percentile=prediction.percentile,
         check_limit=prediction.limits.check,
         reject_limit=prediction.limits.reject,
+        pixel_median=prediction.pixel_median,
         closeness=closeness(prediction.image_score, prediction.limits),
         verdict=prediction.verdict.value,
         regions=[
@@ -288,6 +290,7 @@ def stored(row: Row[Inspection, Image, Product, Version]) -> StoredInspection:
         score=inspection.score,
         percentile=inspection.percentile,
         limits=Limits(check=inspection.check_limit, reject=inspection.reject_limit),
+        pixel_median=inspection.pixel_median,
         closeness=inspection.closeness,
         verdict=Verdict(inspection.verdict),
         regions=inspection.regions,

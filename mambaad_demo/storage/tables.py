@@ -147,6 +147,8 @@ class Inspection(Table):
     percentile: Mapped[float | None]
     check_limit: Mapped[float | None]
     reject_limit: Mapped[float | None]
+    pixel_median: Mapped[float]
+    """Of good pixels: level 0 of the color scale."""
     closeness: Mapped[float | None] = mapped_column(index=True)
     """Distance of the score to the nearer limit, in reject limits; None without limits. Small is doubtful."""
     verdict: Mapped[str] = mapped_column(String(10))

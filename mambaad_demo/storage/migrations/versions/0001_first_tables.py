@@ -149,6 +149,7 @@ def upgrade() -> None:
         sa.Column("percentile", sa.Double(), nullable=True),
         sa.Column("check_limit", sa.Double(), nullable=True),
         sa.Column("reject_limit", sa.Double(), nullable=True),
+        sa.Column("pixel_median", sa.Float(), nullable=False),
         sa.Column("closeness", sa.Double(), nullable=True),
         sa.Column("verdict", sa.String(length=10), nullable=False),
         sa.Column("regions", sa.JSON(), nullable=False),
