@@ -45,7 +45,7 @@ _Named = tuple[PurePosixPath, Callable[[], Path | bytes]]
 
 
 def read_set(path: Path, *, at_most: int = MOST_PICTURES) -> list[Picture]:
-    """List the pictures of a folder or zip file; at least one.
+    """List the pictures of a folder or zip file with their labels; at least one.
 
     Folders give the labels: with one called `good` and another one beside it, what lies in `good` or below is
     normal and the rest is not. Without, there are no labels. Of the MVTec AD layout only `test` is taken.
@@ -54,6 +54,29 @@ def read_set(path: Path, *, at_most: int = MOST_PICTURES) -> list[Picture]:
         InputError: not a folder or zip file, no pictures, more than `at_most`, or one in no folder among
             labeled ones.
     """
+    pictures = _pictures(path)
+    if any("test" in name.parts[:-1] for name, _ in pictures):
+        pictures = [(name, read) for name, read in pictures if "test" in name.parts[:-1]]
+    _require_some(pictures, at_most)
+    labels = _labels([name for name, _ in pictures])
+    return [
+        Picture(name=str(name), is_anomalous=label, read=read)
+        for (name, read), label in zip(pictures, labels, strict=True)
+    ]
+
+
+def list_set(path: Path, *, at_most: int) -> list[Picture]:
+    """All pictures of a folder or zip file, whatever their folders are called; at least one, none labeled.
+
+    Raises:
+        InputError: not a folder or zip file, no pictures, or more than `at_most`.
+    """
+    pictures = _pictures(path)
+    _require_some(pictures, at_most)
+    return [Picture(name=str(name), is_anomalous=None, read=read) for name, read in pictures]
+
+
+def _pictures(path: Path) -> list[_Named]:
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if file.is_file())
         readers: list[_Named] = [
@@ -61,20 +84,16 @@ def read_set(path: Path, *, at_most: int = MOST_PICTURES) -> list[Picture]:
         ]
     else:
         readers = _zip_readers(path)
-    pictures = [(name, read) for name, read in readers if _is_picture(name)]
-    if any("test" in name.parts[:-1] for name, _ in pictures):
-        pictures = [(name, read) for name, read in pictures if "test" in name.parts[:-1]]
+    return [(name, read) for name, read in readers if _is_picture(name)]
+
+
+def _require_some(pictures: Sequence[_Named], at_most: int) -> None:
     if not pictures:
         raise TooFewImagesError(
             f"There are no pictures in it. Put files that end in {', '.join(sorted(IMAGE_SUFFIXES))} there."
         )
     if len(pictures) > at_most:
         raise InputError(f"It holds {len(pictures)} pictures; send at most {at_most} at once.")
-    labels = _labels([name for name, _ in pictures])
-    return [
-        Picture(name=str(name), is_anomalous=label, read=read)
-        for (name, read), label in zip(pictures, labels, strict=True)
-    ]
 
 
 def _labels(names: Sequence[PurePosixPath]) -> list[bool] | list[None]:

@@ -60,7 +60,7 @@ def load_image(
     budget = Budget(max_megapixels=max_megapixels)
     if isinstance(source, str | Path):
         try:
-            return load_image(_read_file(Path(source)), max_megapixels=max_megapixels)
+            return load_image(read_file(Path(source)), max_megapixels=max_megapixels)
         except InputError as error:
             raise type(error)(f"{_shown_name(source)}: {error}") from error
     if isinstance(source, bytes):
@@ -81,7 +81,7 @@ def load_mask(path: Path, *, max_megapixels: float = 40.0) -> np.ndarray:
     """
     budget = Budget(max_megapixels=max_megapixels, min_side=1, max_aspect=float("inf"))
     try:
-        decoded = _decode_file(_read_file(path), budget)
+        decoded = _decode_file(read_file(path), budget)
     except InputError as error:
         raise type(error)(f"{_shown_name(path)}: {error}") from error
     samples = _upright(decoded)
@@ -90,7 +90,13 @@ def load_mask(path: Path, *, max_megapixels: float = 40.0) -> np.ndarray:
     return np.asarray((color != background).any(axis=2))
 
 
-def _read_file(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """The bytes of a regular file of at most `MAX_FILE_BYTES`.
+
+    Raises:
+        UnreadableImageError: it is not there, or cannot be read.
+        ImageTooLargeError: it has more bytes.
+    """
     try:
         if not path.is_file():  # also keeps us from devices and pipes without an end
             raise UnreadableImageError("There is no such file. Check the name, or upload it again.")

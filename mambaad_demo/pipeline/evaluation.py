@@ -105,7 +105,7 @@ def _evaluated(
         raise TooFewImagesError(
             f"Category {category.name!r} has no test images. Add test/good and test/<defect>."
         )
-    side = min(length_of(tiles, runner.detector.side), max(_LARGEST_FRAME, runner.detector.side))
+    side = frame_side(runner.detector.side, tiles)
     maps = np.empty((len(samples), side, side), dtype=np.float32)
     for index, square in enumerate(_square_maps(runner, samples, resize, tiles, side)):
         maps[index] = square
@@ -120,6 +120,32 @@ def _evaluated(
     )
 
 
+def frame_side(side: int, tiles: int) -> int:
+    """Pixels along the square in which maps and masks meet.
+
+    Args:
+        side: of the model input.
+        tiles: along the longer side of an image.
+    """
+    return min(length_of(tiles, side), max(_LARGEST_FRAME, side))
+
+
+def square_map(anomaly_map: np.ndarray, geometry: Geometry, frame: int, tiles: int) -> np.ndarray:
+    """A model-resolution map, (M, N) with padding, as (frame, frame) float32: the part that is image,
+    stretched to the square."""
+    if tiles > 1:
+        return _largest(content_of(anomaly_map, geometry), frame)
+    return replace(geometry, width=frame, height=frame).map_to_image(anomaly_map)
+
+
+def square_mask(mask: np.ndarray, frame: int, tiles: int) -> np.ndarray:
+    """A mask at the size of the image, (H, W) bool, as (frame, frame) bool."""
+    if tiles > 1:
+        return _largest(mask, frame) > 0
+    height, width = mask.shape
+    return Geometry.fit(width, height, frame, "square").mask_to_model(mask)
+
+
 def _square_maps(
     runner: DetectorRunner, samples: Sequence[Sample], resize: Resize, tiles: int, side: int
 ) -> Iterator[np.ndarray]:
@@ -127,21 +153,14 @@ def _square_maps(
     inputs = model_inputs(samples, side=runner.detector.side, resize=resize, tiles=tiles)
     while batch := list(islice(inputs, _BATCH if tiles == 1 else 1)):
         for item, anomaly_map in zip(batch, runner(batch).maps, strict=True):
-            if tiles == 1:
-                yield replace(item.geometry, width=side, height=side).map_to_image(anomaly_map)
-            else:
-                yield _largest(content_of(anomaly_map, item.geometry), side)
+            yield square_map(anomaly_map, item.geometry, side, tiles)
 
 
 def _square_mask(sample: Sample, side: int, tiles: int) -> np.ndarray:
     """(side, side) bool; all False for good samples."""
     if sample.mask_path is None:
         return np.zeros((side, side), dtype=bool)
-    mask = load_mask(sample.mask_path)
-    if tiles > 1:
-        return _largest(mask, side) > 0
-    height, width = mask.shape
-    return Geometry.fit(width, height, side, "square").mask_to_model(mask)
+    return square_mask(load_mask(sample.mask_path), side, tiles)
 
 
 def _largest(values: np.ndarray, side: int) -> np.ndarray:

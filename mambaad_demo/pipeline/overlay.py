@@ -70,10 +70,7 @@ def overlay_png(prediction: Prediction, opacity: float = 0.6, *, outlines: bool 
     """
     if not 0.0 <= opacity <= 1.0:
         raise ValueError(f"opacity must lie in [0, 1], got {opacity}")
-    entries = colour_levels(prediction)
-    weight = (_ALPHA[entries].astype(np.float32) * (opacity / 255.0))[..., None]
-    blend = prediction.image + weight * (_COLORS[entries].astype(np.float32) - prediction.image)
-    picture = Image.fromarray(np.rint(blend).astype(np.uint8))
+    picture = Image.fromarray(blended(prediction.image, levels(prediction), opacity))
     if outlines:
         draw = ImageDraw.Draw(picture)
         for region in prediction.regions:
@@ -81,6 +78,14 @@ def overlay_png(prediction: Prediction, opacity: float = 0.6, *, outlines: bool 
                 region.contour, fill=_OUTLINE, width=max(1, round(max(picture.size) / 400)), joint="curve"
             )
     return _encoded(picture, "PNG", compress_level=3)
+
+
+def blended(image: np.ndarray, values: np.ndarray, opacity: float = 0.6) -> np.ndarray:
+    """Levels (H, W) in colours over an image (H, W, 3) uint8; cold ones leave it as it is."""
+    entries = _palette_entries(values)
+    weight = (_ALPHA[entries].astype(np.float32) * (opacity / 255.0))[..., None]
+    blend = image + weight * (_COLORS[entries].astype(np.float32) - image)
+    return np.rint(blend).astype(np.uint8)
 
 
 def contour_paths(prediction: Prediction) -> list[str]:

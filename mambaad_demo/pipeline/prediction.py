@@ -135,15 +135,8 @@ class Prediction:
 
     @property
     def color_range(self) -> tuple[float, float]:
-        """Map values at levels 0 and 1 of the colour scale: the good median and the reject limit.
-
-        The same for every image of a category. Where the limit does not lie above the median, or there is
-        none, a fixed range stands in.
-        """
-        reject = self.limits.reject
-        if reject is None:
-            return 0.0, UNCALIBRATED_COLOR_LIMIT
-        return self.pixel_median, reject if reject > self.pixel_median else self.pixel_median + 1e-6
+        """See the function of this name."""
+        return color_range(self.limits, self.pixel_median)
 
     @property
     def region_threshold(self) -> float | None:
@@ -189,3 +182,15 @@ class Prediction:
             "tiles": self.tiles,
             "notes": list(self.notes),
         }
+
+
+def color_range(limits: Limits, pixel_median: float) -> tuple[float, float]:
+    """Map values at levels 0 and 1 of the colour scale: the good median and the reject limit.
+
+    The same for every image of a category. Where the limit does not lie above the median, or there is none, a
+    fixed range stands in.
+    """
+    reject = limits.reject
+    if reject is None:
+        return 0.0, UNCALIBRATED_COLOR_LIMIT
+    return pixel_median, reject if reject > pixel_median else pixel_median + 1e-6

@@ -1,0 +1,155 @@
+"""Batches of a server: one at a time in a thread of its own, so that they outlive the tab that started them.
+
+The files of a batch are moved out of the visitor's uploads into a folder of its own until it is done; thus a
+batch can be resumed after a killed server too.
+"""
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+from mambaad_demo.errors import DemoError, InputError
+from mambaad_demo.pipeline.catalog import Catalog
+from mambaad_demo.storage import jobs
+from mambaad_demo.storage.jobs import RESUMABLE, JobState
+from mambaad_demo.storage.workspace import Workspace
+from mambaad_demo.workflow.batches import BatchSpec, new_batch, pictures_of, run_batch
+
+MOST_WAITING = 20
+"""Batches of all visitors that wait for their turn."""
+
+Finish = Callable[[Workspace, BatchSpec, Sequence[Path]], None]
+"""What happens with the files of a batch once all are judged, such as reading labels from folder names."""
+
+log = logging.getLogger(__name__)
+
+
+class BatchRunner:
+    """Runs batches one after the other; safe to call from any thread."""
+
+    def __init__(self, catalog: Catalog, folder: Path, *, finish: Finish) -> None:
+        """
+        Args:
+            catalog: where checkpoints come from.
+            folder: where the files of unfinished batches lie.
+            finish: called before the files of a finished batch are deleted.
+        """
+        self._catalog = catalog
+        self._folder = folder
+        self._finish = finish
+        self._lane = ThreadPoolExecutor(1, thread_name_prefix="batch")
+        self._stops: dict[str, threading.Event] = {}
+        self._lock = threading.Lock()
+
+    def start(
+        self, workspace: Workspace, spec: BatchSpec, files: Sequence[Path], *, name: str, actor: str
+    ) -> str:
+        """Take over the files and queue the batch; returns the id of its job.
+
+        Raises:
+            InputError: no files, no such checkpoint or category, or too many batches wait.
+        """
+        if not files:
+            raise InputError("Choose pictures or a zip file first.")
+        self._require_room()
+        predictor = self._catalog.predictor(spec.checkpoint)
+        if spec.category is not None and spec.category not in predictor.categories:
+            raise InputError(f"{spec.checkpoint} does not know {spec.category!r}. Choose another product.")
+        pictures_of(files)  # refuses what cannot be a batch while its owner is still looking
+        job_id = new_batch(workspace, spec, name=name, actor=actor)
+        source = self._folder / job_id
+        source.mkdir(parents=True)
+        for number, file in enumerate(files):
+            place = source / f"{number:05d}"
+            place.mkdir()
+            shutil.move(file, place / file.name)
+        self._queue(workspace, job_id)
+        return job_id
+
+    def resume(self, workspace: Workspace, job_id: str) -> None:
+        """Go on with a batch that was stopped or interrupted.
+
+        Raises:
+            InputError: it is not one of those, or its files are gone.
+        """
+        facts = jobs.job(workspace, job_id)
+        if facts.state not in RESUMABLE:
+            raise InputError(f"This batch is {facts.state.value}; there is nothing to resume.")
+        if not (self._folder / job_id).is_dir():
+            raise InputError("The files of this batch are no longer here. Upload them again as a new batch.")
+        self._require_room()
+        jobs.set_state(workspace, job_id, JobState.WAITING)
+        self._queue(workspace, job_id)
+
+    def stop(self, workspace: Workspace, job_id: str) -> None:
+        """Stop a batch after the pictures at hand; what is confirmed stays."""
+        jobs.job(workspace, job_id)  # of this workspace, or an error
+        with self._lock:
+            stop = self._stops.get(job_id)
+        if stop is not None:
+            stop.set()
+
+    def forget(self, workspace: Workspace, job_id: str) -> None:
+        """Delete the waiting files of a batch that is to be deleted.
+
+        Raises:
+            InputError: it is still running.
+        """
+        jobs.job(workspace, job_id)
+        with self._lock:
+            if job_id in self._stops:
+                raise InputError("This batch is still running. Stop it first.")
+        shutil.rmtree(self._folder / job_id, ignore_errors=True)
+
+    def close(self) -> None:
+        """Stop everything and wait for the pictures at hand."""
+        with self._lock:
+            for stop in self._stops.values():
+                stop.set()
+        self._lane.shutdown(wait=True, cancel_futures=True)
+
+    def _require_room(self) -> None:
+        with self._lock:
+            if len(self._stops) >= MOST_WAITING:
+                raise InputError("Too many batches wait already. Try again when one of them is done.")
+
+    def _queue(self, workspace: Workspace, job_id: str) -> "Future[None]":
+        stop = threading.Event()
+        with self._lock:
+            self._stops[job_id] = stop
+        return self._lane.submit(self._run, workspace, job_id, stop)
+
+    def _run(self, workspace: Workspace, job_id: str, stop: threading.Event) -> None:
+        try:
+            self._work(workspace, job_id, stop)
+        except DemoError as error:  # the store has it, if the store still works
+            log.warning("Batch %s ended: %s", job_id, error)
+        except Exception:  # the border of the thread; the store says that it failed
+            log.exception("Batch %s failed", job_id)
+        finally:
+            with self._lock:
+                self._stops.pop(job_id, None)
+
+    def _work(self, workspace: Workspace, job_id: str, stop: threading.Event) -> None:
+        if stop.is_set():
+            jobs.set_state(workspace, job_id, JobState.STOPPED)
+            return
+        source = self._folder / job_id
+        files = sorted(path for path in source.rglob("*") if path.is_file())
+        spec = BatchSpec.model_validate(jobs.job(workspace, job_id).spec)
+        try:
+            predictor = self._catalog.predictor(spec.checkpoint)
+            pictures = pictures_of(files)
+        except DemoError as error:
+            jobs.set_state(workspace, job_id, JobState.FAILED, error=str(error))
+            raise
+        with closing(run_batch(workspace, job_id, predictor, pictures)) as steps:
+            for _ in steps:
+                if stop.is_set():
+                    return
+        self._finish(workspace, spec, files)
+        shutil.rmtree(source, ignore_errors=True)

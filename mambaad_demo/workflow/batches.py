@@ -1,0 +1,202 @@
+"""A batch: many pictures through one checkpoint, each confirmed in the store as soon as it is done.
+
+Judging and storing overlap, a few pictures at a time, so memory stays bounded whatever the batch holds. What
+is confirmed is never judged again: after a crash the same call goes on where the last one ended.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from mambaad_demo.data.picture_sets import Picture, list_set
+from mambaad_demo.data.uploads import read_file
+from mambaad_demo.errors import DemoError, InputError
+from mambaad_demo.pipeline import model_thread
+from mambaad_demo.pipeline.prediction import Prediction
+from mambaad_demo.pipeline.predictor import Predictor
+from mambaad_demo.storage import jobs, text
+from mambaad_demo.storage.inspections import Judged, VersionFacts
+from mambaad_demo.storage.jobs import JobState, Refused
+from mambaad_demo.storage.workspace import Workspace
+
+MOST_PICTURES = 20_000
+_AT_ONCE = 8
+_BYTES_AT_ONCE = 16 * 10**6  # of files; a chunk ends at whichever bound is met first
+
+
+class BatchSpec(BaseModel):
+    """What is asked of a batch; kept with the job, so that it can be resumed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    checkpoint: str
+    category: str | None = None
+    """Limits to judge by; the nearest where None."""
+    product: str | None = None
+    """What the parts are called in the store; the category where None."""
+    tiles: int | None = None
+    """Along the longer side; as the checkpoint was calibrated where None."""
+    has_labels: bool = False
+    """Whether folder names are labels, as in the MVTec AD layout."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a batch is."""
+
+    done: int
+    total: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A picture in memory, or why there is none."""
+
+    position: int
+    name: str
+    content: bytes | None
+    error: str = ""
+
+
+def pictures_of(paths: Sequence[Path]) -> list[Picture]:
+    """All pictures in files, folders and zip files, with names of which no two are equal.
+
+    A file that is no picture is listed all the same, so that it is refused by name.
+
+    Raises:
+        InputError: no pictures, too many, or a damaged zip file.
+    """
+    found: list[Picture] = []
+    for path in paths:
+        if path.is_dir() or path.suffix.lower() == ".zip":
+            inside = list_set(path, at_most=MOST_PICTURES)
+            prefix = f"{path.stem}/" if len(paths) > 1 else ""
+            found.extend(
+                Picture(name=prefix + picture.name, is_anomalous=None, read=picture.read)
+                for picture in inside
+            )
+        else:
+            found.append(Picture(name=path.name, is_anomalous=None, read=partial(Path, path)))
+    if len(found) > MOST_PICTURES:
+        raise InputError(f"These are {len(found)} pictures; send at most {MOST_PICTURES} in one batch.")
+    taken: set[str] = set()
+    return [
+        Picture(name=_untaken(text.note(picture.name), taken), is_anomalous=None, read=picture.read)
+        for picture in found
+    ]
+
+
+def new_batch(workspace: Workspace, spec: BatchSpec, *, name: str, actor: str) -> str:
+    """Add a batch that nobody works on yet; returns the id of its job."""
+    return jobs.create_job(workspace, kind=jobs.BATCH, name=name, spec=spec.model_dump(), actor=actor)
+
+
+def run_batch(
+    workspace: Workspace, job_id: str, predictor: Predictor, pictures: Sequence[Picture]
+) -> Generator[Progress]:
+    """Judge and confirm every picture that is not confirmed yet; stop iterating to stop.
+
+    The tensor work runs on the model thread, eight pictures a turn, so others wait no longer than that.
+
+    Args:
+        pictures: as `pictures_of` lists them, the same ones each time the batch is resumed.
+
+    Raises:
+        InputError: the job is gone, or the checkpoint does not know the category.
+        StorageError: the store failed; what was confirmed stays confirmed.
+    """
+    facts = jobs.job(workspace, job_id)
+    spec = BatchSpec.model_validate(facts.spec)
+    predictor = predictor if spec.tiles is None else predictor.tiled(spec.tiles)
+    version = VersionFacts.of(predictor)
+    jobs.set_total(workspace, job_id, len(pictures))
+    jobs.set_state(workspace, job_id, JobState.RUNNING)
+    done = jobs.done_names(workspace, job_id)
+    count, refused = len(done), facts.refused
+    yield Progress(done=count, total=len(pictures), refused=refused)
+    try:
+        for chunk, outcome in _judged(predictor, spec, pictures, done):
+            items = list(_items(chunk, outcome, spec.product))
+            jobs.add_items(workspace, job_id, items, version=version, tiles=predictor.tiles)
+            count += len(items)
+            refused += sum(isinstance(item, Refused) for _, item in items)
+            yield Progress(done=count, total=len(pictures), refused=refused)
+    except (GeneratorExit, KeyboardInterrupt):
+        jobs.set_state(workspace, job_id, JobState.STOPPED)
+        raise
+    except BaseException as error:
+        reason = str(error) if isinstance(error, DemoError) else "It failed; the log of the server says why."
+        jobs.set_state(workspace, job_id, JobState.FAILED, error=reason)
+        raise
+    jobs.set_state(workspace, job_id, JobState.DONE)
+
+
+def _judged(
+    predictor: Predictor, spec: BatchSpec, pictures: Sequence[Picture], done: set[str]
+) -> Iterator[tuple[list[_Read], list[Prediction | DemoError]]]:
+    """Chunks with what the model says; the next one is judged while the caller stores this one."""
+    pending: tuple[list[_Read], Future[list[Prediction | DemoError]]] | None = None
+    for chunk in _chunks(pictures, done):
+        contents = [item.content for item in chunk if item.content is not None]
+        future = model_thread.submit(predictor.predict_batch, contents, category=spec.category)
+        if pending is not None:
+            yield pending[0], pending[1].result()
+        pending = chunk, future
+    if pending is not None:
+        yield pending[0], pending[1].result()
+
+
+def _chunks(pictures: Sequence[Picture], done: set[str]) -> Iterator[list[_Read]]:
+    chunk: list[_Read] = []
+    size = 0
+    for position, picture in enumerate(pictures):
+        if picture.name in done:
+            continue
+        item = _read(position, picture)
+        chunk.append(item)
+        size += len(item.content or b"")
+        if len(chunk) >= _AT_ONCE or size >= _BYTES_AT_ONCE:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _read(position: int, picture: Picture) -> _Read:
+    try:
+        source = picture.read()
+        content = source if isinstance(source, bytes) else read_file(source)
+        return _Read(position, picture.name, content)
+    except DemoError as error:
+        return _Read(position, picture.name, None, str(error))
+
+
+def _items(
+    chunk: Sequence[_Read], outcomes: Sequence[Prediction | DemoError], product: str | None
+) -> Iterator[tuple[int, Judged | Refused]]:
+    remaining = iter(outcomes)
+    for item in chunk:
+        outcome = next(remaining) if item.content is not None else None
+        if isinstance(outcome, Prediction) and item.content is not None:
+            yield (
+                item.position,
+                Judged(name=item.name, content=item.content, prediction=outcome, product=product),
+            )
+        else:
+            yield item.position, Refused(name=item.name, error=str(outcome) if outcome else item.error)
+
+
+def _untaken(name: str, taken: set[str]) -> str:
+    """The name, numbered from 2 on where another picture has it."""
+    wanted, number = name, 1
+    while wanted in taken:
+        number += 1
+        stem, dot, suffix = name.rpartition(".")
+        wanted = f"{stem}-{number}.{suffix}" if dot else f"{name}-{number}"
+    taken.add(wanted)
+    return wanted
