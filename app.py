@@ -1,4 +1,4 @@
-"""Composition root: settings → catalog → page. Run it, or let a Hugging Face Space run it."""
+"""Composition root: settings → store, catalog → page. Run it, or let a Hugging Face Space run it."""
 
 import os
 import signal
@@ -6,9 +6,13 @@ from types import FrameType
 
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.settings import Settings
+from mambaad_demo.storage.jobs import mark_orphans
+from mambaad_demo.storage.workspace import Workspace
+from mambaad_demo.ui.desk import Desk
 from mambaad_demo.ui.launch import launch_options
 from mambaad_demo.ui.layout import build_app
 from mambaad_demo.ui.uploads import delete_old_files
+from mambaad_demo.workflow.batch_runner import BatchRunner
 
 
 def main() -> None:
@@ -25,7 +29,16 @@ def main() -> None:
         kernel=settings.kernel,
         precision=settings.precision,
     )
-    app = build_app(catalog, retention_minutes=settings.retention_minutes)
+    store = Workspace.open(settings.database_url, settings.files_url)
+    mark_orphans(store)
+    desk = Desk(
+        store,
+        catalog,
+        BatchRunner(catalog, settings.home / "batches", finish=lambda workspace, spec, files: None),
+        is_private=settings.on_space,
+        retention_minutes=settings.retention_minutes,
+    )
+    app = build_app(catalog, desk, retention_minutes=settings.retention_minutes)
     app.launch(
         **launch_options(
             host=settings.host,

@@ -35,6 +35,10 @@ class Settings:
     """SQLAlchemy URL of the label store, never printed because it may hold a password; an SQLite file in
     `home` unless `MAMBAAD_DATABASE_URL` is set."""
 
+    files_url: str = field(repr=False)
+    """Where pictures, maps and masks of the store lie: a folder or an fsspec URL; `files` in `home` unless
+    `MAMBAAD_FILES_URL` is set."""
+
     checkpoints: Path = EMBEDDED_ROOT
     """Folder that holds the checkpoint folders; the repository's own by default (`MAMBAAD_CHECKPOINTS`)."""
 
@@ -94,6 +98,7 @@ class Settings:
         return cls(
             home=home,
             database_url=given.get("MAMBAAD_DATABASE_URL", f"sqlite:///{home / 'mambaad.db'}"),
+            files_url=given.get("MAMBAAD_FILES_URL", str(home / "files")),
             checkpoints=Path(given.get("MAMBAAD_CHECKPOINTS", EMBEDDED_ROOT)).expanduser().absolute(),
             device=given.get("MAMBAAD_DEVICE", "auto"),
             kernel=given.get("MAMBAAD_KERNEL", "auto"),

@@ -6,8 +6,10 @@ from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.ui import present
 from mambaad_demo.ui.api import build_api
 from mambaad_demo.ui.assets import text
+from mambaad_demo.ui.batch_tab import build_batch_tab
 from mambaad_demo.ui.compare_tab import build_compare_tab
 from mambaad_demo.ui.comparing import Comparer
+from mambaad_demo.ui.desk import Desk
 from mambaad_demo.ui.inspect_page import fragment
 from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
 from mambaad_demo.ui.inspection import Inspector
@@ -18,11 +20,12 @@ from mambaad_demo.ui.uploads import LocalFilesBlocks
 TITLE = "MambaAD Inspector"
 
 
-def build_app(catalog: Catalog, *, retention_minutes: int) -> gr.Blocks:
+def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int) -> gr.Blocks:
     """Assemble the app; the first sample part is inspected on the way, so the default checkpoint gets loaded.
 
     Args:
         catalog: predictors by name.
+        desk: stored work.
         retention_minutes: minutes until a visitor's files are deleted.
     """
     inspector = Inspector(catalog, SampleShelf())
@@ -39,6 +42,8 @@ def build_app(catalog: Catalog, *, retention_minutes: int) -> gr.Blocks:
                 page = build_inspect_tab(inspector, first, chips=chips, retention_minutes=retention_minutes)
             with gr.Tab("Compare", id="compare") as tab:
                 build_compare_tab(inspector, comparer, tab=tab, inspect_page=page)
+            with gr.Tab("Batch", id="batch") as tab:
+                build_batch_tab(desk, tab=tab)
         build_api(inspector, comparer)
     app.queue(**QUEUE_OPTIONS)
     return app

@@ -1,0 +1,95 @@
+"""Deleting for good: a batch with all it brought, and whatever strangers left behind on a shared server."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from mambaad_demo.errors import InputError
+from mambaad_demo.storage import audit
+from mambaad_demo.storage.files import FileKind
+from mambaad_demo.storage.tables import Decision, Image, Inspection, Job, JobItem
+from mambaad_demo.storage.workspace import Workspace
+
+_OF_A_PICTURE = (FileKind.PICTURE, FileKind.PREVIEW, FileKind.THUMBNAIL)
+
+
+def delete_job(workspace: Workspace, job_id: str, *, actor: str) -> int:
+    """Delete a batch: its inspections, and its pictures that no other batch holds, with all said about them.
+
+    The audit trail keeps the fact. Returns how many pictures went.
+
+    Raises:
+        InputError: no such job.
+    """
+    with workspace.database.writing() as session:
+        job = session.get(Job, job_id)
+        if job is None or job.workspace != workspace.key:
+            raise InputError("This job is no longer here. Load the page again.")
+        inspections = set(
+            session.scalars(
+                select(JobItem.inspection_id).where(
+                    JobItem.job_id == job_id, JobItem.inspection_id.is_not(None)
+                )
+            )
+        )
+        images = set(
+            session.scalars(select(Inspection.image_id).where(Inspection.id.in_(inspections)).distinct())
+        )
+        maps = set(session.scalars(select(Inspection.map_sha256).where(Inspection.id.in_(inspections))))
+        session.execute(delete(Job).where(Job.id == job_id))
+        session.execute(
+            update(Decision).where(Decision.inspection_id.in_(inspections)).values(inspection_id=None)
+        )
+        session.execute(delete(Inspection).where(Inspection.id.in_(inspections)))
+        kept = set(session.scalars(select(Inspection.image_id).where(Inspection.image_id.in_(images))))
+        gone = images - kept
+        pictures = set(session.scalars(select(Image.sha256).where(Image.id.in_(gone))))
+        masks = set(
+            session.scalars(
+                select(Decision.mask_sha256).where(
+                    Decision.image_id.in_(gone), Decision.mask_sha256.is_not(None)
+                )
+            )
+        )
+        session.execute(delete(Image).where(Image.id.in_(gone)))
+        audit.note(
+            session, workspace, actor=actor, action="deleted", subject=f"job {job_id}", pictures=len(gone)
+        )
+        unneeded = _unneeded(session, pictures, maps, {mask for mask in masks if mask})
+    for kind, sha256 in unneeded:
+        workspace.files.delete(kind, sha256)
+    return len(gone)
+
+
+def delete_old_workspaces(workspace: Workspace, *, before: datetime, keep: str) -> int:
+    """Delete the batches, made before a moment, of every workspace but one; returns how many batches went."""
+    query = select(Job.id, Job.workspace).where(Job.created_at < before, Job.workspace != keep)
+    with workspace.database.reading() as session:
+        found = list(session.execute(query).tuples())
+    for job_id, owner in found:
+        delete_job(workspace.of(owner), job_id, actor="retention")
+    return len(found)
+
+
+def _unneeded(
+    session: Session, pictures: Iterable[str], maps: Iterable[str], masks: Iterable[str]
+) -> list[tuple[FileKind, str]]:
+    """Files that no row of any workspace names any more."""
+    free = [
+        (kind, sha256)
+        for sha256 in pictures
+        if session.scalar(select(Image.id).where(Image.sha256 == sha256).limit(1)) is None
+        for kind in _OF_A_PICTURE
+    ]
+    for kind, column, names in (
+        (FileKind.MAP, Inspection.map_sha256, maps),
+        (FileKind.MASK, Decision.mask_sha256, masks),
+    ):
+        free += [
+            (kind, sha256)
+            for sha256 in names
+            if session.scalar(select(column).where(column == sha256).limit(1)) is None
+        ]
+    return free

@@ -1,0 +1,244 @@
+"""The Batch page at work: files go in, a table of verdicts grows, one picture can be looked at closely.
+
+Judging and storing are the batch runner's; a closed tab changes nothing, since the page only shows what the
+store holds.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from mambaad_demo.errors import DemoError, InputError
+from mambaad_demo.storage import jobs, listing, removal
+from mambaad_demo.storage.inspections import inspection as stored_inspection
+from mambaad_demo.storage.jobs import RESUMABLE, JobFacts, JobState
+from mambaad_demo.storage.listing import Filters, Order
+from mambaad_demo.storage.workspace import Workspace
+from mambaad_demo.ui import present, present_batch
+from mambaad_demo.ui.batch_page import REFUSED, TABLE, BatchPage, draw_batch_page
+from mambaad_demo.ui.desk import SOMEBODY, Desk
+from mambaad_demo.ui.inspect_tab import Updates
+from mambaad_demo.ui.messages import shown_to_user
+from mambaad_demo.ui.uploads import uploaded_path
+from mambaad_demo.workflow import rendering, result_pack
+from mambaad_demo.workflow.batches import BatchSpec
+
+UNFINISHED = (JobState.WAITING, JobState.RUNNING)
+SURE = (
+    "(...values) => { if (!confirm('Delete this batch, its pictures and all that was said about them?')) "
+    "throw new Error('kept'); return values; }"
+)
+START_DOWNLOAD = "() => document.querySelector('#batch-delivery').click()"
+
+
+def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
+    """Draw the Batch page into the surrounding tab and wire it.
+
+    Args:
+        desk: the store and the runner.
+        tab: opening it shows the newest batch.
+    """
+    page = draw_batch_page(desk.catalog.names())
+    reset: Updates = {page.offset: 0, page.verdict: "", page.search: "", page.order: Order.DOUBT.value}
+
+    def show(workspace: Workspace, job_id: str | None, view: str) -> Updates:
+        """The page for a batch, or for the newest one, from its first picture on."""
+        known = jobs.jobs(workspace)
+        job = next((job for job in known if job.id == job_id), known[0] if known else None)
+        filters = Filters(job_id=job.id if job else "-")
+        return {
+            page.batch: gr.update(choices=present_batch.job_choices(known), value=job.id if job else None),
+            **reset,
+            **follow(job),
+            page.grid: grid_html(workspace, filters, view, 0),
+        }
+
+    def follow(job: JobFacts | None) -> Updates:
+        """What changes while a batch runs."""
+        is_working = job is not None and job.state in UNFINISHED
+        return {
+            page.progress: present_batch.progress_html(job),
+            page.timer: gr.Timer(active=is_working),
+            page.stop: gr.update(interactive=is_working),
+            page.resume: gr.update(interactive=job is not None and job.state in RESUMABLE),
+            page.pack: gr.update(interactive=job is not None and job.done > 0 and not is_working),
+            page.delete: gr.update(interactive=job is not None and not is_working),
+        }
+
+    def start(
+        uploads: list[dict[str, Any]] | None,
+        product: str,
+        checkpoint: str,
+        category: str,
+        has_labels: bool,
+        view: str,
+        request: gr.Request,
+    ) -> Updates:
+        with shown_to_user():
+            try:
+                workspace = desk.workspace(request)
+                desk.expire()
+                files = [path for path in map(uploaded_path, uploads or []) if path is not None]
+                spec = BatchSpec(
+                    checkpoint=checkpoint,
+                    category=category or None,
+                    product=product.strip() or None,
+                    has_labels=has_labels,
+                )
+                name = batch_name(files, spec)
+                job_id = desk.runner.start(workspace, spec, files, name=name, actor=SOMEBODY)
+            except DemoError as error:
+                return {page.notice: present.notice_html(str(error))}
+            return {page.files: None, page.notice: present.notice_html(), **show(workspace, job_id, view)}
+
+    def open_page(job_id: str | None, view: str, request: gr.Request) -> Updates:
+        with shown_to_user():
+            return show(desk.workspace(request), job_id, view)
+
+    def choices_for(checkpoint: str) -> Updates:
+        with shown_to_user():
+            known = desk.catalog.predictor(checkpoint).categories
+            choices = [(present.SUGGEST, ""), *present.named(known)]
+            return {page.category: gr.update(choices=choices, value="")}
+
+    def tick(
+        job_id: str | None, verdict: str, search: str, order: str, view: str, offset: int, request: gr.Request
+    ) -> Updates:
+        with shown_to_user():
+            if job_id is None:
+                return {page.timer: gr.Timer(active=False)}
+            workspace = desk.workspace(request)
+            job = jobs.job(workspace, job_id)
+            updates = follow(job)
+            if job.state not in UNFINISHED or job.done <= present_batch.PAGE:
+                filters = filters_of(job_id, verdict, search, order)
+                updates[page.grid] = grid_html(workspace, filters, view, offset)
+            return updates
+
+    def list_again(
+        job_id: str | None, verdict: str, search: str, order: str, view: str, request: gr.Request
+    ) -> Updates:
+        with shown_to_user():
+            filters = filters_of(job_id, verdict, search, order)
+            return {page.grid: grid_html(desk.workspace(request), filters, view, 0), page.offset: 0}
+
+    def choose(
+        job_id: str | None,
+        verdict: str,
+        search: str,
+        order: str,
+        view: str,
+        event: gr.EventData,
+        request: gr.Request,
+    ) -> Updates:
+        with shown_to_user():
+            workspace = desk.workspace(request)
+            chosen = event._data
+            if "inspection" in chosen:
+                found = stored_inspection(workspace, int(chosen["inspection"]))
+                preview = rendering.preview_jpeg(workspace, found)
+                heat = rendering.heat_png(workspace, found)
+                return {page.detail: present_batch.detail_html(found, preview, heat)}
+            offset = max(0, int(chosen["offset"]))
+            filters = filters_of(job_id, verdict, search, order)
+            return {page.grid: grid_html(workspace, filters, view, offset), page.offset: offset}
+
+    def stop(job_id: str | None, request: gr.Request) -> None:
+        with shown_to_user():
+            desk.runner.stop(desk.workspace(request), chosen_job(job_id))
+
+    def resume(job_id: str | None, view: str, request: gr.Request) -> Updates:
+        with shown_to_user():
+            workspace = desk.workspace(request)
+            desk.runner.resume(workspace, chosen_job(job_id))
+            return show(workspace, job_id, view)
+
+    def delete(job_id: str | None, view: str, request: gr.Request) -> Updates:
+        with shown_to_user():
+            workspace = desk.workspace(request)
+            desk.runner.forget(workspace, chosen_job(job_id))
+            gone = removal.delete_job(workspace, chosen_job(job_id), actor=SOMEBODY)
+            gr.Info(f"The batch is deleted, and {gone} pictures with it.")
+            return show(workspace, None, view)
+
+    def prepare_pack(job_id: str | None, request: gr.Request) -> Updates:
+        with shown_to_user():
+            workspace = desk.workspace(request)
+            name = present.download_name(jobs.job(workspace, chosen_job(job_id)).name, "results.zip")
+            folder = Path(tempfile.mkdtemp(dir=page.delivery.GRADIO_CACHE))
+            result_pack.write_zip(workspace, chosen_job(job_id), folder / name)
+            return {page.delivery: str(folder / name)}
+
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "preprocess": False}
+    where = [page.batch, page.verdict, page.search, page.order, page.view]
+    working = [page.progress, page.timer, page.stop, page.resume, page.pack, page.delete]
+    shows = [page.batch, page.grid, *reset, *working]
+    page.start.click(
+        start,
+        [page.files, page.product, page.checkpoint, page.category, page.has_labels, page.view],
+        [page.files, page.notice, *shows],
+        **private,
+    )
+    gr.on([tab.select, page.batch.input], open_page, [page.batch, page.view], shows, queue=False, **private)
+    gr.on([tab.select, page.checkpoint.input], choices_for, page.checkpoint, page.category, **private)
+    page.timer.tick(
+        tick, [*where, page.offset], [page.grid, *working], trigger_mode="once", queue=False, **private
+    )
+    gr.on(
+        [page.verdict.input, page.search.submit, page.order.input, page.view.input],
+        list_again,
+        where,
+        [page.grid, page.offset],
+        queue=False,
+        **private,
+    )
+    page.grid.choose(choose, where, [page.grid, page.offset, page.detail], queue=False, **private)
+    page.stop.click(stop, page.batch, None, queue=False, **private)
+    page.resume.click(resume, [page.batch, page.view], shows, **private)
+    page.delete.click(delete, [page.batch, page.view], shows, js=SURE, **private)
+    prepared = page.pack.click(
+        prepare_pack,
+        page.batch,
+        page.delivery,
+        **{**private, "show_progress": "minimal", "show_progress_on": page.pack},
+    )
+    prepared.success(None, js=START_DOWNLOAD)
+    return page
+
+
+def grid_html(workspace: Workspace, filters: Filters, view: str, offset: int) -> str:
+    """One page of pictures, or of those that could not be read."""
+    if filters.verdict == REFUSED:
+        return present_batch.refused_html(jobs.items(workspace, filters.job_id), offset=offset)
+    found = listing.page(workspace, filters, offset=offset, limit=present_batch.PAGE)
+    return present_batch.grid_html(
+        found,
+        {one.sha256: rendering.thumbnail_jpeg(workspace, one.sha256) for one in found},
+        total=listing.count(workspace, filters),
+        offset=offset,
+        is_table=view == TABLE,
+    )
+
+
+def filters_of(job_id: str | None, verdict: str, search: str, order: str) -> Filters:
+    """What the controls above the grid ask for."""
+    return Filters(job_id=job_id or "-", verdict=verdict, search=search.strip(), order=Order(order))
+
+
+def batch_name(files: list[Path], spec: BatchSpec) -> str:
+    """What a batch is called: its only file, or how many there are."""
+    source = files[0].name if len(files) == 1 else f"{len(files)} files"
+    return f"{spec.product}, {source}" if spec.product else source
+
+
+def chosen_job(job_id: str | None) -> str:
+    """The batch that is chosen.
+
+    Raises:
+        InputError: none is.
+    """
+    if not job_id:
+        raise InputError("Choose a batch first.")
+    return job_id

@@ -1,0 +1,61 @@
+"""What the pages of stored work share: the store as a visitor may see it, checkpoints, the batch runner."""
+
+from datetime import timedelta
+
+import gradio as gr
+
+from mambaad_demo.errors import InputError
+from mambaad_demo.pipeline.catalog import Catalog
+from mambaad_demo.storage import removal
+from mambaad_demo.storage.tables import now
+from mambaad_demo.storage.workspace import SHARED, Workspace
+from mambaad_demo.workflow.batch_runner import BatchRunner
+
+SOMEBODY = "somebody"
+"""The actor of what a visitor did who gave no name."""
+
+
+class Desk:
+    """The door to stored work; safe to share between threads."""
+
+    def __init__(
+        self,
+        store: Workspace,
+        catalog: Catalog,
+        runner: BatchRunner,
+        *,
+        is_private: bool,
+        retention_minutes: int,
+    ) -> None:
+        """
+        Args:
+            store: any workspace of the store.
+            catalog: checkpoints by name.
+            runner: works on batches.
+            is_private: whether each visitor has a workspace of their own, deleted in time, as among strangers on
+                a Space; else all share one, and it is kept.
+            retention_minutes: how long a visitor's own workspace is kept.
+        """
+        self.catalog = catalog
+        self.runner = runner
+        self.is_private = is_private
+        self._store = store
+        self._retention = timedelta(minutes=retention_minutes)
+
+    def workspace(self, request: gr.Request) -> Workspace:
+        """The workspace of who asks.
+
+        Raises:
+            InputError: strangers share this server, and the request belongs to no visit of the page.
+        """
+        if not self.is_private:
+            return self._store.of(SHARED)
+        session = request.session_hash
+        if not session:
+            raise InputError("Open the page first, or use a client that keeps one session.")
+        return self._store.of(f"visit-{session}"[:64])
+
+    def expire(self) -> None:
+        """Delete what strangers left here longer ago than they were promised."""
+        if self.is_private:
+            removal.delete_old_workspaces(self._store, before=now() - self._retention, keep=SHARED)
