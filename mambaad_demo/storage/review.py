@@ -54,6 +54,11 @@ class Queue:
     is_shared: bool = True
     """Whether a part that somebody decided on is done for everybody; else each reviewer sees every part."""
 
+    @property
+    def is_revisit(self) -> bool:
+        """Whether it goes through parts that are decided already."""
+        return self.filters.decided is Decided.SOMEBODY
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
@@ -81,7 +86,7 @@ def next_turn(workspace: Workspace, queue: Queue, *, seen: Collection[int] = ())
     name = reviewer_name(queue.reviewer)
     with workspace.database.writing() as session:
         reviewer = id_of(session, Reviewer, {"workspace": workspace.key, "name": name})
-        repeat = _repeat(session, workspace, queue, reviewer)
+        repeat = None if queue.is_revisit else _repeat(session, workspace, queue, reviewer)
         if repeat is not None:
             return Turn(inspection=repeat, is_repeat=True)
         for row in session.execute(_waiting(workspace, queue, reviewer, seen).limit(8)):
@@ -169,9 +174,9 @@ def _waiting(
 ) -> Select[Inspection, Image, Product, Version]:
     """Parts that this reviewer has still to decide on, in order."""
     query = filtered(workspace, queue.filters)
-    if queue.is_shared:
+    if queue.is_shared and not queue.is_revisit:
         query = query.where(~decided_by_anybody(workspace), ~_claimed_by_others(reviewer))
-    else:
+    elif not queue.is_revisit:
         mine = select(Decision.image_id).where(
             Decision.id.in_(newest_ids(workspace)), Decision.reviewer_id == reviewer
         )

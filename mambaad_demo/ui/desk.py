@@ -32,8 +32,8 @@ class Desk:
             store: any workspace of the store.
             catalog: checkpoints by name.
             runner: works on batches.
-            is_private: whether each visitor has a workspace of their own, deleted in time, as among strangers on
-                a Space; else all share one, and it is kept.
+            is_private: whether each visitor has a workspace of their own, deleted in time; else
+                all share one, and it is kept.
             retention_minutes: how long a visitor's own workspace is kept.
         """
         self.catalog = catalog

@@ -14,6 +14,7 @@ from mambaad_demo.ui.inspect_page import fragment
 from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
 from mambaad_demo.ui.inspection import Inspector
 from mambaad_demo.ui.launch import QUEUE_OPTIONS, delete_cache
+from mambaad_demo.ui.review_tab import build_review_tab
 from mambaad_demo.ui.samples import SampleShelf
 from mambaad_demo.ui.uploads import LocalFilesBlocks
 
@@ -44,6 +45,8 @@ def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int) -> gr.Blo
                 build_compare_tab(inspector, comparer, tab=tab, inspect_page=page)
             with gr.Tab("Batch", id="batch") as tab:
                 build_batch_tab(desk, tab=tab)
+            with gr.Tab("Review", id="review") as tab:
+                build_review_tab(desk, tab=tab)
         build_api(inspector, comparer)
     app.queue(**QUEUE_OPTIONS)
     return app

@@ -44,14 +44,16 @@ def overlay_jpeg(workspace: Workspace, inspection: StoredInspection) -> bytes:
     return buffer.getvalue()
 
 
-def predicted_mask(workspace: Workspace, inspection: StoredInspection) -> np.ndarray:
-    """What the model would mark, (H, W) bool at the size of the picture; empty for accepted parts and without
-    limits."""
-    full = geometry_of(inspection).map_to_image(anomaly_map(workspace, inspection))
+def predicted_mask_at(
+    workspace: Workspace, inspection: StoredInspection, width: int, height: int
+) -> np.ndarray:
+    """What the model would mark, (height, width) bool; empty for accepted parts and without limits."""
     check = inspection.limits.check
     if check is None or inspection.verdict is Verdict.ACCEPT:
-        return np.zeros(full.shape, dtype=bool)
-    return np.asarray(full >= min(check, float(full.max())))
+        return np.zeros((height, width), dtype=bool)
+    scaled = replace(geometry_of(inspection), width=width, height=height)
+    values = scaled.map_to_image(anomaly_map(workspace, inspection))
+    return np.asarray(values >= min(check, float(values.max())))
 
 
 def geometry_of(inspection: StoredInspection) -> Geometry:

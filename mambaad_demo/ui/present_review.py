@@ -1,0 +1,151 @@
+"""A sitting as the data that `assets/review.js` draws: one part, what is known of it, and who comes next.
+
+Text from people goes into the page as text only. Of a hidden repeat nothing is shown that a fresh part would
+not show.
+"""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mambaad_demo.pipeline.labeling import Finding
+from mambaad_demo.storage import collecting, labels, review
+from mambaad_demo.storage.collecting import Collection
+from mambaad_demo.storage.files import FileKind
+from mambaad_demo.storage.inspections import StoredInspection
+from mambaad_demo.storage.labels import StoredDecision
+from mambaad_demo.storage.masks import mask_of
+from mambaad_demo.storage.workspace import Workspace
+from mambaad_demo.ui.present import data_uri
+from mambaad_demo.ui.present_batch import multiple_text
+from mambaad_demo.ui.reviewing import Form, Shown, Sitting, newest_mask, stretched
+from mambaad_demo.ui.words import TITLES, score_text, spoken
+from mambaad_demo.workflow import rendering
+
+WORDS = {Finding.GOOD: "good", Finding.DEFECT: "defect", Finding.UNSURE: "unsure"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """Of the copy of a picture that the page draws on."""
+
+    width: int
+    height: int
+
+
+def review_value(workspace: Workspace, sitting: Sitting | None) -> dict[str, Any]:
+    """Everything the page needs until the next press."""
+    if sitting is None:
+        return {"item": None, "problem": "", "queue": {"left": 0, "items": []}, "pace": ""}
+    seen = {shown.image for shown in sitting.seen}
+    left, first = review.waiting(workspace, sitting.queue, seen=seen)
+    item = None if sitting.shown is None else _item(workspace, sitting.shown, sitting.queue.reviewer)
+    skipped = len(seen) if left == 0 else 0
+    return {
+        "item": item,
+        "problem": sitting.problem,
+        "queue": {"left": left, "items": [_waiting(workspace, one) for one in first], "seen": skipped},
+        "pace": pace_text(review.pace(workspace, sitting.queue.reviewer)),
+    }
+
+
+def pace_text(pace: review.Pace) -> str:
+    """How the reviewer gets on, such as `63 decided · 4.1 s each`."""
+    if pace.median_seconds is None:
+        return f"{pace.decided} decided"
+    return f"{pace.decided} decided · {pace.median_seconds:.1f} s each"
+
+
+def _item(workspace: Workspace, shown: Shown, reviewer: str) -> dict[str, Any]:
+    inspection = review.turn_of(workspace, shown.image).inspection
+    past = [] if shown.is_repeat else labels.history(workspace, shown.image)
+    preview = rendering.preview_jpeg(workspace, inspection)
+    size = _size(preview)
+    kept = None if shown.is_repeat else newest_mask(workspace, shown.image)
+    return {
+        "image": shown.image,
+        "name": inspection.name,
+        "product": spoken(inspection.product),
+        "verdict": inspection.verdict.value,
+        "facts": [
+            ["score", f"{score_text(inspection.score)} · {multiple_text(inspection)}"],
+            ["first verdict", f"{TITLES[inspection.verdict].lower()}, by {_version(inspection)}"],
+            ["product", spoken(inspection.product)],
+            ["file", inspection.name],
+        ],
+        "preview": data_uri(preview, "image/jpeg"),
+        "heat": data_uri(rendering.heat_png(workspace, inspection), "image/png"),
+        "predicted": _mask_uri(rendering.predicted_mask_at(workspace, inspection, size.width, size.height)),
+        "kept": "" if kept is None else _mask_uri(_small(workspace, kept, size)),
+        "types": labels.products(workspace).get(inspection.product, []),
+        "form": _form(workspace, shown, reviewer, past),
+        "history": [_line(one) for one in past],
+    }
+
+
+def _form(workspace: Workspace, shown: Shown, reviewer: str, past: list[StoredDecision]) -> dict[str, Any]:
+    """What the form starts with: a draft, else the reviewer's word so far, else nothing."""
+    golden = Collection.GOLDEN in collecting.collections_of(workspace, shown.image)
+    empty = Form().model_dump(mode="json") | {"finding": ""}
+    if shown.is_repeat:
+        return empty
+    mine = [one for one in past if one.reviewer == reviewer and one.undone_at is None and not one.is_repeat]
+    said = empty | {"is_golden": golden}
+    if mine:
+        said |= {
+            "finding": mine[-1].finding.value,
+            "defect_type": mine[-1].defect_type,
+            "severity": mine[-1].severity.value,
+            "note": mine[-1].note,
+        }
+    draft = labels.draft(workspace, shown.image, reviewer=reviewer)
+    return said if draft is None else said | draft
+
+
+def _line(decision: StoredDecision) -> dict[str, Any]:
+    """A line of the history."""
+    words = [WORDS[decision.finding], decision.defect_type, decision.severity.value]
+    extras = ["with mask"] if decision.mask_sha256 else []
+    return {
+        "when": f"{decision.decided_at:%d %b %H:%M} UTC",
+        "text": f"{decision.reviewer}: {', '.join(word for word in [*words, *extras] if word)}",
+        "note": decision.note,
+        "undone": decision.undone_at is not None,
+    }
+
+
+def _waiting(workspace: Workspace, inspection: StoredInspection) -> dict[str, Any]:
+    return {
+        "image": inspection.image_id,
+        "product": spoken(inspection.product),
+        "multiple": multiple_text(inspection),
+        "verdict": inspection.verdict.value,
+        "picture": data_uri(rendering.thumbnail_jpeg(workspace, inspection.sha256), "image/jpeg"),
+    }
+
+
+def _version(inspection: StoredInspection) -> str:
+    return f"{inspection.checkpoint} {inspection.checkpoint_sha256[:6]}"
+
+
+def _size(preview: bytes) -> _Size:
+    with Image.open(io.BytesIO(preview)) as image:  # reads the header alone
+        return _Size(*image.size)
+
+
+def _small(workspace: Workspace, mask_sha256: str, size: _Size) -> np.ndarray:
+    return stretched(mask_of(workspace.files.read(FileKind.MASK, mask_sha256)), size.width, size.height)
+
+
+def _mask_uri(mask: np.ndarray) -> str:
+    """White where the mask is, nothing elsewhere; empty for an empty mask."""
+    if not mask.any():
+        return ""
+    picture = Image.fromarray(mask.astype(np.uint8))
+    picture.putpalette([0, 0, 0, 255, 255, 255], "RGB")
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", transparency=0)
+    return data_uri(buffer.getvalue(), "image/png")
