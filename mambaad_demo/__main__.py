@@ -1,4 +1,4 @@
-"""The command line: `python -m mambaad_demo inspect | doctor | checkpoints`.
+"""The command line: `python -m mambaad_demo inspect | compare | batch | doctor | checkpoints | …`.
 
 Parses, calls the package, prints. Exit status: 0 all done, 1 a check failed, 2 wrong usage, 3 some files
 refused.
@@ -8,18 +8,17 @@ import json
 import os
 import sys
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mambaad_demo.cli import store
+from mambaad_demo.cli.options import FAILED, SOME_REFUSED, DeviceOption, Json, errors_shown, predictor_of
 from mambaad_demo.data.picture_sets import read_set
-from mambaad_demo.errors import DemoError, InputError, UnknownReleaseError
+from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.hub.layout import MANIFEST, embedded_names
 from mambaad_demo.hub.manifest import read_manifest
 from mambaad_demo.hub.published import PublishedOptions, import_published, import_release
@@ -34,8 +33,6 @@ from mambaad_demo.pipeline.result_files import input_files, write_results
 from mambaad_demo.pipeline.set_comparison import Interval, SetComparison, compare_set
 from mambaad_demo.settings import Settings
 
-FAILED, USAGE, SOME_REFUSED = 1, 2, 3
-
 app = typer.Typer(
     help="Show where a part is defective.",
     no_args_is_help=True,
@@ -44,19 +41,10 @@ app = typer.Typer(
 )
 checkpoints = typer.Typer(help="List, verify and import checkpoints.", no_args_is_help=True)
 app.add_typer(checkpoints, name="checkpoints")
-
-
-class Device(StrEnum):
-    """Where the detector runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
+store.add_to(app)
 
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", exists=True, help="Image files or folders.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")]
-DeviceOption = Annotated[Device | None, typer.Option(help="Default: MAMBAAD_DEVICE, else auto.")]
 
 
 @app.command()
@@ -76,9 +64,9 @@ def inspect(
 ) -> None:
     """Judge photographs of parts: accept, check or reject, and where."""
     refused = 0
-    with _errors_shown():
+    with errors_shown():
         files = input_files(paths)
-        predictor = _predictor(checkpoint, device)
+        predictor = predictor_of(checkpoint, device)
         predictor = predictor if tiles is None else predictor.tiled(tiles)
         results = predictor.predict_stream(
             (file.path for file in files), category=category, max_megapixels=MAX_MEGAPIXELS
@@ -112,11 +100,11 @@ def compare(
 
     In a set, images in a folder `good` are taken for good parts, those in other folders for defective ones.
     """
-    with _errors_shown():
+    with errors_shown():
         names = checkpoint or list(embedded_names(Settings.from_env(os.environ).checkpoints))
         if not names:
             raise InputError("There are no checkpoints here. Name one with --checkpoint.")
-        predictors = [_predictor(name, device) for name in names]
+        predictors = [predictor_of(name, device) for name in names]
         if path.is_dir() or zipfile.is_zipfile(path):
             result = _compared_set(predictors, path, category)
             typer.echo(json.dumps(result.to_json(), indent=2) if as_json else _set_text(result))
@@ -142,7 +130,7 @@ def compare(
 @app.command()
 def doctor(as_json: Json = False, device: DeviceOption = None) -> None:
     """Show versions, device and kernel, and run the self-test of every checkpoint."""
-    with _errors_shown():
+    with errors_shown():
         settings = Settings.from_env(os.environ)
         health = examine(
             settings.checkpoints,
@@ -157,7 +145,7 @@ def doctor(as_json: Json = False, device: DeviceOption = None) -> None:
 @checkpoints.command("list")
 def list_checkpoints(as_json: Json = False) -> None:
     """List the checkpoints here and the releases of the manifest."""
-    with _errors_shown():
+    with errors_shown():
         root = Settings.from_env(os.environ).checkpoints
         releases = {release.name: release for release in read_manifest(root / MANIFEST).releases}
     present = embedded_names(root)
@@ -183,7 +171,7 @@ def verify(
     device: DeviceOption = None,
 ) -> None:
     """Load checkpoints with every check, self-test included."""
-    with _errors_shown():
+    with errors_shown():
         settings = Settings.from_env(os.environ)
         results = [
             examine_checkpoint(
@@ -210,7 +198,7 @@ def import_checkpoint(
     categories: Annotated[str, typer.Option(help="What a file was trained on, split at commas.")] = "",
 ) -> None:
     """Turn published weights into a checkpoint folder; it has no limits until it is calibrated."""
-    with _errors_shown():
+    with errors_shown():
         root = Settings.from_env(os.environ).checkpoints
         folder = out or root / (Path(source).stem if Path(source).is_file() else source)
         if folder.exists():
@@ -222,28 +210,6 @@ def import_checkpoint(
             release = import_release(read_manifest(root / MANIFEST).release(source), folder)
             typer.echo(f"Pin in {MANIFEST}: revision {release.revision}, sha256 {release.files[0].sha256}")
     typer.echo(f"Imported as {folder.name}. Calibrate it with good images before you trust a verdict.")
-
-
-def _predictor(checkpoint: str, device: Device | None) -> Predictor:
-    settings = Settings.from_env(os.environ)
-    return Predictor.from_checkpoint(
-        checkpoint,
-        device=device or settings.device,
-        kernel=settings.kernel,
-        precision=settings.precision,
-        checkpoints_root=settings.checkpoints,
-        allowed_repos=settings.allowed_repos,
-    )
-
-
-@contextmanager
-def _errors_shown() -> Iterator[None]:
-    """Print our errors as one line; a wrong name or input is wrong usage, the rest a failed check."""
-    try:
-        yield
-    except DemoError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(USAGE if isinstance(error, InputError | UnknownReleaseError) else FAILED) from error
 
 
 def _result(path: Path, result: Prediction | DemoError) -> dict[str, Any]:

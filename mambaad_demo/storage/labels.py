@@ -13,7 +13,7 @@ from mambaad_demo.errors import InputError
 from mambaad_demo.pipeline.labeling import Finding, Label, LabeledImage, Severity, consensus
 from mambaad_demo.storage import audit, text
 from mambaad_demo.storage.files import FileKind
-from mambaad_demo.storage.insertion import id_of
+from mambaad_demo.storage.insertion import add_if_missing, id_of
 from mambaad_demo.storage.inspections import sha256_of
 from mambaad_demo.storage.masks import checked_mask
 from mambaad_demo.storage.tables import Claim, Decision, Draft, Image, Inspection, Product, Reviewer, now
@@ -109,7 +109,7 @@ def undo(workspace: Workspace, *, reviewer: str) -> StoredDecision | None:
 
 def redo(workspace: Workspace, *, reviewer: str) -> StoredDecision | None:
     """Bring back what was undone last; None where there is nothing, or something was decided since."""
-    return _switch(workspace, reviewer, _oldest_undone_since, undone=False, action="redone")
+    return _switch(workspace, reviewer, _last_undone_since, undone=False, action="redone")
 
 
 def history(workspace: Workspace, image_id: int) -> list[StoredDecision]:
@@ -129,10 +129,9 @@ def save_draft(workspace: Workspace, image_id: int, content: dict[str, Any], *, 
     with workspace.database.writing() as session:
         _image(session, workspace, image_id)
         reviewer_id = _reviewer_id(session, workspace, reviewer_name(reviewer))
-        draft = session.get(Draft, (image_id, reviewer_id))
-        if draft is None:
-            session.add(Draft(image_id=image_id, reviewer_id=reviewer_id, content=content))
-        else:
+        key = {"image_id": image_id, "reviewer_id": reviewer_id}
+        if not add_if_missing(session, Draft, {**key, "content": content}):
+            draft = session.get_one(Draft, key)
             draft.content, draft.updated_at = content, now()
 
 
@@ -141,7 +140,11 @@ def draft(workspace: Workspace, image_id: int, *, reviewer: str) -> dict[str, An
     query = (
         select(Draft.content)
         .join(Reviewer, Draft.reviewer_id == Reviewer.id)
-        .where(Draft.image_id == image_id, Reviewer.workspace == workspace.key, Reviewer.name == reviewer)
+        .where(
+            Draft.image_id == image_id,
+            Reviewer.workspace == workspace.key,
+            Reviewer.name == reviewer_name(reviewer),
+        )
     )
     with workspace.database.reading() as session:
         return session.scalar(query)
@@ -203,6 +206,20 @@ def repeats(workspace: Workspace, *, product: str | None = None) -> list[tuple[s
     return pairs
 
 
+def image_id(workspace: Workspace, sha256: str) -> int:
+    """The picture with this hash.
+
+    Raises:
+        InputError: it is not in the store.
+    """
+    query = select(Image.id).where(Image.workspace == workspace.key, Image.sha256 == sha256)
+    with workspace.database.reading() as session:
+        found = session.scalar(query)
+    if found is None:
+        raise InputError("No picture with this hash is in the store. Inspect it in a batch first.")
+    return found
+
+
 def reviewers(workspace: Workspace) -> list[str]:
     """Everybody who has decided something."""
     query = select(Reviewer.name).where(Reviewer.workspace == workspace.key).order_by(Reviewer.name)
@@ -248,7 +265,7 @@ def _switch(
 ) -> StoredDecision | None:
     name = reviewer_name(reviewer)
     with workspace.database.writing() as session:
-        decision: Decision | None = session.scalar(choose(_reviewer_id(session, workspace, name)))
+        decision: Decision | None = session.scalar(choose(_locked_reviewer_id(session, workspace, name)))
         if decision is None:
             return None
         decision.undone_at = now() if undone else None
@@ -274,7 +291,7 @@ def _newest_standing(reviewer_id: int) -> Select[Decision]:
     )
 
 
-def _oldest_undone_since(reviewer_id: int) -> Select[Decision]:
+def _last_undone_since(reviewer_id: int) -> Select[Decision]:
     standing = (
         select(func.coalesce(func.max(Decision.id), 0))
         .where(Decision.reviewer_id == reviewer_id, Decision.undone_at.is_(None))
@@ -283,7 +300,7 @@ def _oldest_undone_since(reviewer_id: int) -> Select[Decision]:
     return (
         select(Decision)
         .where(Decision.reviewer_id == reviewer_id, Decision.undone_at.is_not(None), Decision.id > standing)
-        .order_by(Decision.id)
+        .order_by(Decision.undone_at.desc(), Decision.id)
         .limit(1)
     )
 
@@ -317,7 +334,7 @@ def _last(values: Any) -> str:
 
 
 def _grow_taxonomy(session: Session, product_id: int, defect_type: str) -> None:
-    product = session.get_one(Product, product_id, with_for_update=True)
+    product = session.get_one(Product, product_id, with_for_update={"key_share": True})
     if defect_type and defect_type not in product.defect_types:
         product.defect_types = [*product.defect_types, defect_type]
 
@@ -329,6 +346,13 @@ def _forget_pending(session: Session, image_id: int, reviewer_id: int) -> None:
 
 def _reviewer_id(session: Session, workspace: Workspace, name: str) -> int:
     return id_of(session, Reviewer, {"workspace": workspace.key, "name": name})
+
+
+def _locked_reviewer_id(session: Session, workspace: Workspace, name: str) -> int:
+    """The same, for one transaction at a time: two undos at once take back two decisions."""
+    reviewer_id = _reviewer_id(session, workspace, name)
+    session.get_one(Reviewer, reviewer_id, with_for_update={"key_share": True})
+    return reviewer_id
 
 
 def _image(session: Session, workspace: Workspace, image_id: int) -> Image:

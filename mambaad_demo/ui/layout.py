@@ -9,6 +9,7 @@ from mambaad_demo.ui.assets import text
 from mambaad_demo.ui.batch_tab import build_batch_tab
 from mambaad_demo.ui.compare_tab import build_compare_tab
 from mambaad_demo.ui.comparing import Comparer
+from mambaad_demo.ui.dashboard_api import build_dashboard_api
 from mambaad_demo.ui.desk import Desk
 from mambaad_demo.ui.inspect_page import fragment
 from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
@@ -48,5 +49,6 @@ def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int) -> gr.Blo
             with gr.Tab("Review", id="review") as tab:
                 build_review_tab(desk, tab=tab)
         build_api(inspector, comparer)
+        build_dashboard_api(desk)
     app.queue(**QUEUE_OPTIONS)
     return app

@@ -21,7 +21,7 @@ from mambaad_demo.storage.masks import mask_of
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui.present import data_uri
 from mambaad_demo.ui.present_batch import multiple_text
-from mambaad_demo.ui.reviewing import Form, Shown, Sitting, newest_mask, stretched
+from mambaad_demo.ui.reviewing import Form, Shown, Sitting, kept_mask, last_word, stretched
 from mambaad_demo.ui.words import TITLES, score_text, spoken
 from mambaad_demo.workflow import rendering
 
@@ -64,7 +64,7 @@ def _item(workspace: Workspace, shown: Shown, reviewer: str) -> dict[str, Any]:
     past = [] if shown.is_repeat else labels.history(workspace, shown.image)
     preview = rendering.preview_jpeg(workspace, inspection)
     size = _size(preview)
-    kept = None if shown.is_repeat else newest_mask(workspace, shown.image)
+    kept = kept_mask(past, reviewer)
     return {
         "image": shown.image,
         "name": inspection.name,
@@ -92,14 +92,14 @@ def _form(workspace: Workspace, shown: Shown, reviewer: str, past: list[StoredDe
     empty = Form().model_dump(mode="json") | {"finding": ""}
     if shown.is_repeat:
         return empty
-    mine = [one for one in past if one.reviewer == reviewer and one.undone_at is None and not one.is_repeat]
     said = empty | {"is_golden": golden}
-    if mine:
+    word = last_word(past, reviewer)
+    if word is not None:
         said |= {
-            "finding": mine[-1].finding.value,
-            "defect_type": mine[-1].defect_type,
-            "severity": mine[-1].severity.value,
-            "note": mine[-1].note,
+            "finding": word.finding.value if word.undone_at is None else "",
+            "defect_type": word.defect_type,
+            "severity": word.severity.value,
+            "note": word.note,
         }
     draft = labels.draft(workspace, shown.image, reviewer=reviewer)
     return said if draft is None else said | draft

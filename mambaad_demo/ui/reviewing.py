@@ -6,6 +6,7 @@ Which part comes next is the queue's business, drawing it `present_review.py`'s.
 import base64
 import binascii
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Self
 
@@ -142,7 +143,7 @@ def decide(workspace: Workspace, sitting: Sitting, action: Action) -> StoredDeci
             defect_type=action.form.defect_type,
             severity=action.form.severity,
             note=action.form.note,
-            mask=mask_of_form(workspace, turn, action.form.mask),
+            mask=mask_of_form(workspace, turn, action.form.mask, reviewer=sitting.queue.reviewer),
         ),
         reviewer=sitting.queue.reviewer,
         inspection_id=turn.inspection.id,
@@ -156,7 +157,7 @@ def decide(workspace: Workspace, sitting: Sitting, action: Action) -> StoredDeci
     return decision
 
 
-def mask_of_form(workspace: Workspace, turn: Turn, given: str) -> bytes | None:
+def mask_of_form(workspace: Workspace, turn: Turn, given: str, *, reviewer: str) -> bytes | None:
     """The mask at the size of the picture, from what the page sent.
 
     The page draws on a smaller copy; each of its pixels stands for the pixels below it. A mask that was not
@@ -168,7 +169,7 @@ def mask_of_form(workspace: Workspace, turn: Turn, given: str) -> bytes | None:
     if not given:
         return None
     if given == "kept":
-        kept = newest_mask(workspace, turn.inspection.image_id)
+        kept = kept_mask(labels.history(workspace, turn.inspection.image_id), reviewer)
         return None if kept is None else workspace.files.read(FileKind.MASK, kept)
     if not given.startswith(_MASK_START):
         raise InputError("The mask is no picture of this page. Draw it again.")
@@ -193,10 +194,19 @@ def stretched(mask: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.asarray(mask[np.ix_(rows, columns)])
 
 
-def newest_mask(workspace: Workspace, image_id: int) -> str | None:
-    """The mask that was drawn last and stands."""
-    standing = [one for one in labels.history(workspace, image_id) if one.undone_at is None]
-    return next((one.mask_sha256 for one in reversed(standing) if one.mask_sha256), None)
+def last_word(past: Sequence[StoredDecision], reviewer: str) -> StoredDecision | None:
+    """What a reviewer said last about a picture; what they took back counts where nothing else is left."""
+    mine = [one for one in past if one.reviewer == reviewer and not one.is_repeat]
+    standing = [one for one in mine if one.undone_at is None]
+    return next(reversed(standing or mine), None)
+
+
+def kept_mask(past: Sequence[StoredDecision], reviewer: str) -> str | None:
+    """The mask to go on with: the reviewer's own, else the newest of others that stands."""
+    own = last_word(past, reviewer)
+    if own is not None:
+        return own.mask_sha256
+    return next((one.mask_sha256 for one in reversed(past) if one.mask_sha256 and not one.undone_at), None)
 
 
 def _forward(workspace: Workspace, sitting: Sitting) -> Sitting:

@@ -43,6 +43,7 @@ class BatchRunner:
         self._finish = finish
         self._lane = ThreadPoolExecutor(1, thread_name_prefix="batch")
         self._stops: dict[str, threading.Event] = {}
+        self._work_of: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
 
     def start(
@@ -105,6 +106,13 @@ class BatchRunner:
                 raise InputError("This batch is still running. Stop it first.")
         shutil.rmtree(self._folder / job_id, ignore_errors=True)
 
+    def wait(self, job_id: str) -> None:
+        """Return when a batch is no longer at work here; at once for one that never was."""
+        with self._lock:
+            work = self._work_of.get(job_id)
+        if work is not None:
+            work.result()
+
     def close(self) -> None:
         """Stop everything and wait for the pictures at hand."""
         with self._lock:
@@ -117,11 +125,11 @@ class BatchRunner:
             if len(self._stops) >= MOST_WAITING:
                 raise InputError("Too many batches wait already. Try again when one of them is done.")
 
-    def _queue(self, workspace: Workspace, job_id: str) -> "Future[None]":
+    def _queue(self, workspace: Workspace, job_id: str) -> None:
         stop = threading.Event()
         with self._lock:
             self._stops[job_id] = stop
-        return self._lane.submit(self._run, workspace, job_id, stop)
+            self._work_of[job_id] = self._lane.submit(self._run, workspace, job_id, stop)
 
     def _run(self, workspace: Workspace, job_id: str, stop: threading.Event) -> None:
         try:
@@ -133,6 +141,7 @@ class BatchRunner:
         finally:
             with self._lock:
                 self._stops.pop(job_id, None)
+                self._work_of.pop(job_id, None)
 
     def _work(self, workspace: Workspace, job_id: str, stop: threading.Event) -> None:
         if stop.is_set():
