@@ -111,7 +111,7 @@ def set_state(
     """Say where a job is."""
     with workspace.database.writing() as session:
         job = _row(session, workspace, job_id)
-        job.state, job.error = state.value, error
+        job.state, job.error = state.value, None if error is None else text.note(error)
         job.finished_at = now() if state is JobState.DONE else None
         audit.note(
             session, workspace, actor=actor, action=f"{job.kind} {state.value}", subject=f"job {job_id}"
@@ -157,7 +157,7 @@ def add_items(
         for position, item in items
     ]
     with workspace.database.writing() as session:
-        _row(session, workspace, job_id)
+        _row(session, workspace, job_id, is_locked=True)
         known = set(
             session.scalars(
                 select(JobItem.name).where(
@@ -170,13 +170,14 @@ def add_items(
             name = text.note(item.name)
             if name in known:
                 continue
+            known.add(name)
             row = JobItem(job_id=job_id, position=position, name=name)
             if isinstance(item, Judged):
                 row.inspection_id = add_inspection(
                     session, workspace, item, version=version, tiles=tiles, map_sha256=map_sha256
                 )
             else:
-                row.error = item.error
+                row.error = text.note(item.error)
             session.add(row)
 
 
@@ -229,26 +230,22 @@ def items(workspace: Workspace, job_id: str) -> list[Item]:
         ]
 
 
-def _row(session: Session, workspace: Workspace, job_id: str) -> Job:
-    row = session.get(Job, job_id)
+def _row(session: Session, workspace: Workspace, job_id: str, *, is_locked: bool = False) -> Job:
+    """The row of a job, which only one transaction at a time can have locked."""
+    row = session.get(Job, job_id, with_for_update={"key_share": True} if is_locked else None)
     if row is None or row.workspace != workspace.key:
         raise InputError("This job is no longer here. Load the page again.")
     return row
 
 
 def _facts(session: Session, row: Job) -> JobFacts:
-    verdicts = Counter(
-        dict(
-            session.execute(
-                select(Inspection.verdict, func.count())
-                .join(JobItem, JobItem.inspection_id == Inspection.id)
-                .where(JobItem.job_id == row.id)
-                .group_by(Inspection.verdict)
-            )
-            .tuples()
-            .all()
-        )
+    counted = session.execute(
+        select(Inspection.verdict, func.count())
+        .join(JobItem, JobItem.inspection_id == Inspection.id)
+        .where(JobItem.job_id == row.id)
+        .group_by(Inspection.verdict)
     )
+    verdicts = Counter({found.verdict: found[1] for found in counted})
     refused = session.scalar(
         select(func.count()).where(JobItem.job_id == row.id, JobItem.inspection_id.is_(None))
     )

@@ -67,7 +67,7 @@ def delete_old_workspaces(workspace: Workspace, *, before: datetime, keep: str) 
     """Delete the batches, made before a moment, of every workspace but one; returns how many batches went."""
     query = select(Job.id, Job.workspace).where(Job.created_at < before, Job.workspace != keep)
     with workspace.database.reading() as session:
-        found = list(session.execute(query).tuples())
+        found = [(job_id, owner) for job_id, owner in session.execute(query)]
     for job_id, owner in found:
         delete_job(workspace.of(owner), job_id, actor="retention")
     return len(found)

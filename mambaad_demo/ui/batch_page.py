@@ -34,6 +34,7 @@ class BatchPage:
     batch: gr.Dropdown
     stop: gr.Button
     resume: gr.Button
+    review: gr.Button
     pack: gr.Button
     delete: gr.Button
     delivery: gr.DownloadButton
@@ -77,6 +78,7 @@ def draw_batch_page(checkpoints: tuple[str, ...]) -> BatchPage:
             with gr.Column(elem_classes="card"):
                 batch = gr.Dropdown([], label="Batch", elem_id="batch-choice")
                 with gr.Row(elem_id="batch-buttons"):
+                    review = _button("Review these")
                     stop = _button("Stop")
                     resume = _button("Resume")
                     pack = _button("Result pack")
@@ -113,6 +115,7 @@ def draw_batch_page(checkpoints: tuple[str, ...]) -> BatchPage:
         batch=batch,
         stop=stop,
         resume=resume,
+        review=review,
         pack=pack,
         delete=delete,
         delivery=delivery,

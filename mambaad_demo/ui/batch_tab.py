@@ -63,6 +63,7 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
             page.timer: gr.Timer(active=is_working),
             page.stop: gr.update(interactive=is_working),
             page.resume: gr.update(interactive=job is not None and job.state in RESUMABLE),
+            page.review: gr.update(interactive=job is not None and job.done > job.refused),
             page.pack: gr.update(interactive=job is not None and job.done > 0 and not is_working),
             page.delete: gr.update(interactive=job is not None and not is_working),
         }
@@ -173,7 +174,7 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "preprocess": False}
     where = [page.batch, page.verdict, page.search, page.order, page.view]
-    working = [page.progress, page.timer, page.stop, page.resume, page.pack, page.delete]
+    working = [page.progress, page.timer, page.stop, page.resume, page.review, page.pack, page.delete]
     shows = [page.batch, page.grid, *reset, *working]
     page.start.click(
         start,

@@ -59,3 +59,8 @@ class Desk:
         """Delete what strangers left here longer ago than they were promised."""
         if self.is_private:
             removal.delete_old_workspaces(self._store, before=now() - self._retention, keep=SHARED)
+
+    def close(self) -> None:
+        """Stop the batches at hand and let go of the database."""
+        self.runner.close()
+        self._store.database.close()

@@ -15,6 +15,7 @@ from mambaad_demo.ui.inspect_page import fragment
 from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
 from mambaad_demo.ui.inspection import Inspector
 from mambaad_demo.ui.launch import QUEUE_OPTIONS, delete_cache
+from mambaad_demo.ui.review_tab import TAB as REVIEW
 from mambaad_demo.ui.review_tab import build_review_tab
 from mambaad_demo.ui.samples import SampleShelf
 from mambaad_demo.ui.uploads import LocalFilesBlocks
@@ -39,15 +40,15 @@ def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int) -> gr.Blo
         with gr.Row(elem_id="top-bar"):
             fragment(text("top_bar.html"), script="top_bar.js")
             chips = fragment(present.chips_html(first.inspection, retention_minutes=retention_minutes))
-        with gr.Tabs(elem_id="tabs"):
+        with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Inspect", id="inspect"):
                 page = build_inspect_tab(inspector, first, chips=chips, retention_minutes=retention_minutes)
             with gr.Tab("Compare", id="compare") as tab:
                 build_compare_tab(inspector, comparer, tab=tab, inspect_page=page)
             with gr.Tab("Batch", id="batch") as tab:
-                build_batch_tab(desk, tab=tab)
-            with gr.Tab("Review", id="review") as tab:
-                build_review_tab(desk, tab=tab)
+                batch_page = build_batch_tab(desk, tab=tab)
+            with gr.Tab("Review", id=REVIEW) as tab:
+                build_review_tab(desk, tabs=tabs, tab=tab, batch_page=batch_page)
         build_api(inspector, comparer)
         build_dashboard_api(desk)
     app.queue(**QUEUE_OPTIONS)

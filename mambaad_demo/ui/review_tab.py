@@ -15,6 +15,7 @@ from mambaad_demo.storage.listing import Decided, Filters, Order
 from mambaad_demo.storage.review import Queue
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui import present
+from mambaad_demo.ui.batch_page import BatchPage
 from mambaad_demo.ui.desk import Desk
 from mambaad_demo.ui.inspect_tab import Updates
 from mambaad_demo.ui.messages import shown_to_user
@@ -24,13 +25,18 @@ from mambaad_demo.ui.review_page import ALL, SHARED, ReviewPage, draw_review_pag
 from mambaad_demo.ui.reviewing import Action, Sitting, act, begin
 from mambaad_demo.ui.words import spoken
 
+TAB = "review"
+"""The id of the tab."""
 
-def build_review_tab(desk: Desk, *, tab: gr.Tab) -> ReviewPage:
+
+def build_review_tab(desk: Desk, *, tabs: gr.Tabs, tab: gr.Tab, batch_page: BatchPage) -> ReviewPage:
     """Draw the Review page into the surrounding tab and wire it.
 
     Args:
         desk: the store.
+        tabs: all tabs.
         tab: opening it offers the products and batches of the moment.
+        batch_page: whose batch can be taken over.
     """
     page = draw_review_page()
     controls = page.filters.in_order()
@@ -54,6 +60,12 @@ def build_review_tab(desk: Desk, *, tab: gr.Tab) -> ReviewPage:
                 page.view: gr.update(choices=views),
                 page.card: drawn(workspace, sitting),
             }
+
+    def take_over(batch: str | None, request: gr.Request) -> Updates:
+        with shown_to_user():
+            batches = [ALL, *job_choices(jobs.jobs(desk.workspace(request)))]
+            chosen = gr.update(choices=batches, value=_still(batch or "", batches))
+            return {tabs: gr.Tabs(selected=TAB), page.filters.batch: chosen}
 
     def start(request: gr.Request, reviewer: str, mode: str, *values: Any) -> Updates:
         with shown_to_user():
@@ -123,6 +135,7 @@ def build_review_tab(desk: Desk, *, tab: gr.Tab) -> ReviewPage:
         [page.sitting, page.card, page.notice, page.remembered],
         **private,
     )
+    batch_page.review.click(take_over, batch_page.batch, [tabs, page.filters.batch], **private)
     page.card.act(pressed, page.sitting, [page.sitting, page.card], **private)
     page.card.draft(keep_draft, page.sitting, None, **private)
     page.save_view.click(save_view, [page.view_name, *controls], [page.view, page.view_name], **private)

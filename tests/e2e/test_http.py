@@ -87,10 +87,17 @@ def test_health_says_what_runs(client):
     assert health["kernel"] in {"torch", "numba", "triton", "mamba_ssm"}
 
 
-def test_only_inspect_compare_and_health_are_public(app_url):
+def test_only_the_contract_is_public(app_url):
     information = httpx.get(f"{app_url}/gradio_api/info", timeout=30).json()
 
-    assert set(information["named_endpoints"]) == {"/inspect", "/compare", "/health"}
+    assert set(information["named_endpoints"]) == {
+        "/inspect",
+        "/compare",
+        "/batch",
+        "/label",
+        "/labels",
+        "/health",
+    }
     assert information["unnamed_endpoints"] == {}
 
 

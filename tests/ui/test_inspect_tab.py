@@ -14,6 +14,7 @@ from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
 from mambaad_demo.ui.inspection import Inspector, Photo, Question
 from mambaad_demo.ui.layout import build_app
 from mambaad_demo.ui.samples import SamplePart, SampleShelf
+from tests.ui.desks import desk_in
 from tests.ui.fakes import CATEGORIES, FakeCatalog, FakePredictor
 
 GOOD, DEFECTIVE = SamplePart("bottle_cap", None, 1), SamplePart("bottle_cap", "crack", 1)
@@ -206,8 +207,10 @@ def test_a_bug_becomes_a_general_sentence(page, monkeypatch):
         page.call("inspect_again", "mambaad", "", page.first.question)
 
 
-def test_the_whole_app_builds():
-    app = build_app(FakeCatalog(FakePredictor()), retention_minutes=60)
+def test_the_whole_app_builds(tmp_path):
+    desk = desk_in(tmp_path)
+    app = build_app(FakeCatalog(FakePredictor()), desk, retention_minutes=60)
+    desk.close()
 
     assert app.title == "MambaAD Inspector"
 

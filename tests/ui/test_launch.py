@@ -8,6 +8,7 @@ import pytest
 from mambaad_demo.ui.launch import MODEL_LANE, QUEUE_OPTIONS, delete_cache, launch_options, trusted_hosts
 from mambaad_demo.ui.layout import build_app
 from mambaad_demo.ui.middleware import Gatekeeper
+from tests.ui.desks import desk_in
 from tests.ui.fakes import FakeCatalog, FakePredictor
 
 
@@ -17,8 +18,10 @@ def options():
 
 
 @pytest.fixture(scope="module")
-def app():
-    return build_app(FakeCatalog(FakePredictor()), retention_minutes=60)
+def app(tmp_path_factory):
+    desk = desk_in(tmp_path_factory.mktemp("desk"))
+    yield build_app(FakeCatalog(FakePredictor()), desk, retention_minutes=60)
+    desk.close()
 
 
 @pytest.mark.parametrize(
@@ -86,10 +89,10 @@ def test_the_app_is_private_and_cleans_up(app):
     assert app.api_open is False
 
 
-def test_only_three_events_are_public(app):
+def test_only_the_contract_is_public(app):
     public = [fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"]
 
-    assert sorted(public) == ["compare", "health", "inspect"]
+    assert sorted(public) == ["batch", "compare", "health", "inspect", "label", "labels"]
 
 
 def test_all_that_runs_the_detector_shares_one_lane(app):
