@@ -13,6 +13,7 @@ from mambaad_demo.ui.launch import launch_options
 from mambaad_demo.ui.layout import build_app
 from mambaad_demo.ui.uploads import delete_old_files
 from mambaad_demo.workflow.batch_runner import BatchRunner
+from mambaad_demo.workflow.folder_labels import read_folder_labels
 
 
 def main() -> None:
@@ -34,7 +35,7 @@ def main() -> None:
     desk = Desk(
         store,
         catalog,
-        BatchRunner(catalog, settings.home / "batches", finish=lambda workspace, spec, files: None),
+        BatchRunner(catalog, settings.home / "batches", finish=read_folder_labels),
         is_private=settings.on_space,
         retention_minutes=settings.retention_minutes,
     )

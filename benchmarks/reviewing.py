@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 KEYS = "ggdgug"
 """Pressed in turn."""
+FINDINGS = {"g": "good", "d": "defect", "u": "unsure"}
 _FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -42,7 +43,10 @@ def main() -> None:
         report |= _killed_tab(browser, options.url)
         browser.close()
     said = Client(options.url, verbose=False).predict("", api_name="/labels")
-    report["pictures_with_labels"] = len(said)
+    found = {one["file"]: one["reviewers"].get("alone") for one in said}
+    report["decisions_missing_from_labels"] = sum(
+        found.get(name) != finding for name, finding in report.pop("pressed").items()
+    )
     print(json.dumps(report, indent=2))
 
 
@@ -80,14 +84,20 @@ def _alone(browser: Browser, url: str, decisions: int) -> dict[str, Any]:
     """One reviewer; every tenth decision is undone and redone."""
     reviewer = Reviewer(browser, url, "alone")
     waits = []
+    pressed: dict[str, str] = {}
     for number in range(decisions):
-        waits.append(reviewer.press(KEYS[number % len(KEYS)]))
+        key = KEYS[number % len(KEYS)]
+        name = reviewer.page.evaluate(_SHOWN).rpartition(",")[0]
+        pressed.setdefault(name, FINDINGS[key])  # a part that comes again is a hidden repeat
+        waits.append(reviewer.press(key))
         if number % 10 == 9:
             reviewer.press("z")
             reviewer.press("y")
             reviewer.press("n")
     return {
         "decisions": decisions,
+        "different_parts": len(pressed),
+        "pressed": pressed,
         "pace_shown": reviewer.page.evaluate(_PACE),
         "key_to_next_part_ms": _spread(waits),
         "server_ms": _spread(reviewer.server_ms),

@@ -3,7 +3,9 @@
 import json
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,9 +15,16 @@ from mambaad_demo.cli.options import SOME_REFUSED, DeviceOption, Json, errors_sh
 from mambaad_demo.errors import InputError
 from mambaad_demo.settings import Settings
 from mambaad_demo.storage import jobs
+from mambaad_demo.storage.backup import BackupFacts, back_up
+from mambaad_demo.storage.backup import restore as restore_store
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.workflow import result_pack
 from mambaad_demo.workflow.batches import BatchSpec, new_batch, pictures_of, run_batch
+from mambaad_demo.workflow.exchange import importing
+from mambaad_demo.workflow.exchange.exporting import ExportKind, export
+from mambaad_demo.workflow.exchange.importing import ImportKind
+from mambaad_demo.workflow.exchange.outgoing import LeftOut
+from mambaad_demo.workflow.folder_labels import read_folder_labels
 
 TICKET = "batch.json"
 """In the folder of a batch: which job of the store it is."""
@@ -29,6 +38,10 @@ Inputs = Annotated[
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(batch)
+    app.command("export-labels")(export_labels)
+    app.command("import-labels")(import_labels)
+    app.command()(backup)
+    app.command()(restore)
 
 
 def batch(
@@ -39,6 +52,7 @@ def batch(
     category: Annotated[str | None, typer.Option(help="Limits to judge by; the nearest if left out.")] = None,
     product: Annotated[str | None, typer.Option(help="What the parts are called in the store.")] = None,
     tiles: Annotated[int | None, typer.Option(help="Tiles along the longer side.")] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Folders are labels, as in MVTec AD.")] = False,
     as_json: Json = False,
     device: DeviceOption = None,
 ) -> None:
@@ -50,12 +64,15 @@ def batch(
             job_id = _ticket(out)
             spec = BatchSpec.model_validate(jobs.job(store, job_id).spec)
         else:
-            spec = BatchSpec(checkpoint=checkpoint, category=category, product=product, tiles=tiles)
+            spec = BatchSpec(
+                checkpoint=checkpoint, category=category, product=product, tiles=tiles, has_labels=labels
+            )
             job_id = _begin(store, spec, out, inputs)
         predictor = predictor_of(spec.checkpoint, device)
+        finish = partial(read_folder_labels, store, spec, inputs)
         with (
             typer.progressbar(length=len(pictures), label="Judging", file=sys.stderr) as bar,
-            closing(run_batch(store, job_id, predictor, pictures)) as steps,
+            closing(run_batch(store, job_id, predictor, pictures, finish=finish)) as steps,
         ):
             for step in steps:
                 bar.update(step.done - bar.pos)
@@ -69,10 +86,73 @@ def batch(
     raise typer.Exit(SOME_REFUSED if facts.refused else 0)
 
 
+def export_labels(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder, or a zip file.")],
+    kind: Annotated[ExportKind, typer.Option("--format", help="What other tools call it.")] = ExportKind.CSV,
+    product: Annotated[str | None, typer.Option(help="Default: all.")] = None,
+    reviewer: Annotated[str | None, typer.Option(help="Default: what most of them say.")] = None,
+) -> None:
+    """Write labels, masks and pictures for other tools."""
+    with errors_shown():
+        facts = export(open_store(), out, kind, product=product, reviewer=reviewer)
+    typer.echo(f"{facts.labels} labels, {facts.pictures} pictures, {facts.masks} masks in {out.name}")
+    _say(facts.notes, facts.left_out)
+
+
+def import_labels(
+    source: Annotated[Path, typer.Argument(exists=True, help="A folder, zip, CSV or JSON file.")],
+    kind: Annotated[ImportKind, typer.Option("--format", help="What other tools call it.")],
+    product: Annotated[str | None, typer.Option(help="Of pictures that are new here.")] = None,
+    reviewer: Annotated[str, typer.Option(help="In whose name.")] = "import",
+) -> None:
+    """Record labels and masks from other tools; pictures that come along are taken in."""
+    with errors_shown():
+        facts = importing.import_labels(open_store(), source, kind, product=product, reviewer=reviewer)
+    typer.echo(
+        f"{facts.decided} labels recorded, {facts.unchanged} known before, {facts.pictures} new pictures"
+    )
+    _say((), facts.left_out)
+    raise typer.Exit(SOME_REFUSED if facts.left_out else 0)
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="A new zip file.")],
+) -> None:
+    """Write the whole store, rows and files, to one file; people may go on working meanwhile."""
+    with errors_shown():
+        facts = back_up(open_store(), target)
+    typer.echo(f"{_held(facts)} in {target.name}")
+    if facts.missing:
+        typer.echo(f"{len(facts.missing)} files of the store are missing or damaged", err=True)
+        raise typer.Exit(SOME_REFUSED)
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="FILE", exists=True, help="What `backup` wrote.")],
+) -> None:
+    """Fill an empty store from a backup."""
+    with errors_shown():
+        settings = Settings.from_env(os.environ)
+        facts = restore_store(settings.database_url, settings.files_url, source)
+    typer.echo(f"{_held(facts)} restored")
+
+
 def open_store() -> Workspace:
     """The store that the settings name."""
     settings = Settings.from_env(os.environ)
     return Workspace.open(settings.database_url, settings.files_url)
+
+
+def _held(facts: BackupFacts) -> str:
+    return f"{sum(facts.rows.values())} rows and {sum(facts.files.values())} files"
+
+
+def _say(notes: Iterable[str], left_out: Iterable[LeftOut]) -> None:
+    """What a person should know, on standard error."""
+    for note in notes:
+        typer.echo(note, err=True)
+    for one in left_out:
+        typer.echo(f"left out {one.name}: {one.reason}", err=True)
 
 
 def _begin(store: Workspace, spec: BatchSpec, out: Path, inputs: list[Path]) -> str:

@@ -7,7 +7,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from mambaad_demo.errors import InputError
-from mambaad_demo.storage import audit
+from mambaad_demo.storage import audit, studies
 from mambaad_demo.storage.files import FileKind
 from mambaad_demo.storage.tables import Decision, Image, Inspection, Job, JobItem
 from mambaad_demo.storage.workspace import Workspace
@@ -64,12 +64,13 @@ def delete_job(workspace: Workspace, job_id: str, *, actor: str) -> int:
 
 
 def delete_old_workspaces(workspace: Workspace, *, before: datetime, keep: str) -> int:
-    """Delete the batches, made before a moment, of every workspace but one; returns how many batches went."""
+    """Delete batches and studies, made before a moment, of all workspaces but one; returns how many batches."""
     query = select(Job.id, Job.workspace).where(Job.created_at < before, Job.workspace != keep)
     with workspace.database.reading() as session:
         found = [(job_id, owner) for job_id, owner in session.execute(query)]
     for job_id, owner in found:
         delete_job(workspace.of(owner), job_id, actor="retention")
+    studies.delete_old(workspace, before=before, keep=keep)
     return len(found)
 
 

@@ -36,9 +36,10 @@ class BatchPage:
     resume: gr.Button
     review: gr.Button
     pack: gr.Button
+    report: gr.Button
     delete: gr.Button
     delivery: gr.DownloadButton
-    """Hidden; holds the result pack that was just written."""
+    """Hidden; holds the result pack or report that was just written."""
     progress: gr.HTML
     verdict: gr.Dropdown
     search: gr.Textbox
@@ -71,7 +72,7 @@ def draw_batch_page(checkpoints: tuple[str, ...]) -> BatchPage:
                     elem_id="batch-category",
                 )
                 has_labels = gr.Checkbox(
-                    label="Folder names are labels", info="good, or the name of a defect; masks beside them"
+                    label="Folder names are labels", info="in a zip: test/good, test/<defect>, ground_truth"
                 )
                 start = gr.Button("Inspect all", variant="primary")
                 notice = fragment(present.notice_html(), elem_id="batch-notice")
@@ -82,6 +83,7 @@ def draw_batch_page(checkpoints: tuple[str, ...]) -> BatchPage:
                     stop = _button("Stop")
                     resume = _button("Resume")
                     pack = _button("Result pack")
+                    report = _button("Report")
                     delete = _button("Delete batch")
                 delivery = gr.DownloadButton(visible="hidden", elem_id="batch-delivery")
         with gr.Column(elem_id="batch-result", min_width=0):
@@ -117,6 +119,7 @@ def draw_batch_page(checkpoints: tuple[str, ...]) -> BatchPage:
         resume=resume,
         review=review,
         pack=pack,
+        report=report,
         delete=delete,
         delivery=delivery,
         progress=progress,

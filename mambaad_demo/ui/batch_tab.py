@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
 
 from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.storage import jobs, listing, removal
@@ -24,6 +25,10 @@ from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.uploads import uploaded_path
 from mambaad_demo.workflow import rendering, result_pack
 from mambaad_demo.workflow.batches import BatchSpec
+from mambaad_demo.workflow.report.contents import batch_report
+from mambaad_demo.workflow.report.html import report_html
+from mambaad_demo.workflow.report.pdf import chromium, report_pdf
+from mambaad_demo.workflow.studies.repeatability import limits_in_force
 
 UNFINISHED = (JobState.WAITING, JobState.RUNNING)
 SURE = (
@@ -65,6 +70,7 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
             page.resume: gr.update(interactive=job is not None and job.state in RESUMABLE),
             page.review: gr.update(interactive=job is not None and job.done > job.refused),
             page.pack: gr.update(interactive=job is not None and job.done > 0 and not is_working),
+            page.report: gr.update(interactive=job is not None and job.done > 0 and not is_working),
             page.delete: gr.update(interactive=job is not None and not is_working),
         }
 
@@ -172,9 +178,33 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
             result_pack.write_zip(workspace, chosen_job(job_id), folder / name)
             return {page.delivery: str(folder / name)}
 
+    def prepare_report(job_id: str | None, request: gr.Request) -> Updates:
+        with shown_to_user():
+            workspace = desk.workspace(request)
+            job = jobs.job(workspace, chosen_job(job_id))
+            known = desk.catalog.predictor(job.spec["checkpoint"])
+            limits = [
+                limits_in_force(known, category) for category in known.checkpoint.calibration.categories
+            ]
+            page_of = report_html(batch_report(workspace, job.id, known_limits=limits))
+            if chromium() is None:  # the visitor's own browser prints the page as well
+                name, content = present.download_name(job.name, "report.html"), page_of
+            else:
+                name, content = present.download_name(job.name, "report.pdf"), report_pdf(page_of)
+            return {page.delivery: save_bytes_to_cache(content, name, page.delivery.GRADIO_CACHE)}
+
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "preprocess": False}
     where = [page.batch, page.verdict, page.search, page.order, page.view]
-    working = [page.progress, page.timer, page.stop, page.resume, page.review, page.pack, page.delete]
+    working = [
+        page.progress,
+        page.timer,
+        page.stop,
+        page.resume,
+        page.review,
+        page.pack,
+        page.report,
+        page.delete,
+    ]
     shows = [page.batch, page.grid, *reset, *working]
     page.start.click(
         start,
@@ -199,13 +229,10 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
     page.stop.click(stop, page.batch, None, queue=False, **private)
     page.resume.click(resume, [page.batch, page.view], shows, **private)
     page.delete.click(delete, [page.batch, page.view], shows, js=SURE, **private)
-    prepared = page.pack.click(
-        prepare_pack,
-        page.batch,
-        page.delivery,
-        **{**private, "show_progress": "minimal", "show_progress_on": page.pack},
-    )
-    prepared.success(None, js=START_DOWNLOAD)
+    for button, prepare in ((page.pack, prepare_pack), (page.report, prepare_report)):
+        shown_on = {**private, "show_progress": "minimal", "show_progress_on": button}
+        prepared = button.click(prepare, page.batch, page.delivery, **shown_on)
+        prepared.success(None, js=START_DOWNLOAD)
     return page
 
 

@@ -27,7 +27,7 @@ METRIC_WORDS: Mapping[str, tuple[str, str]] = {
         "Image F1-max",
         "Found defects against false alarms, at the one limit that balances them best.",
     ),
-    "pixel_auroc": ("Pixel AUROC", "How often a pixel of a defect scores higher than one beside it all."),
+    "pixel_auroc": ("Pixel AUROC", "How often a pixel of a defect scores higher than a pixel elsewhere."),
     "pixel_ap": ("Pixel AP", "Share of defect pixels among the pixels above a limit, over all limits."),
     "pixel_f1_max": ("Pixel F1-max", "The best match of drawn masks and marked pixels at any one limit."),
     "au_pro": (
@@ -41,7 +41,7 @@ QUANTITY_WORDS: Mapping[str, tuple[str, str]] = {
     "score": ("score", "times the reject limit"),
     "brightness": ("brightness", "mean gray level, 0 to 1"),
     "sharpness": ("sharpness", "variance of edges"),
-    "embedding": ("likeness", "distance to the calibration pictures, 1 is usual"),
+    "embedding": ("embedding", "distance to the calibration pictures, 1 is usual"),
 }
 
 _MOST_PAIRS = 20
@@ -100,13 +100,9 @@ def rates_html(overview: Overview) -> str:
     return render(
         "metrics_rates.html",
         tiles=[
-            _rate_tile("False reject (overkill)", "good part that was rejected", rates.false_reject, "good"),
-            _rate_tile(
-                "Missed defect (escape)", "defective part that was accepted", rates.missed_defect, "defective"
-            ),
-            _rate_tile(
-                "Checked for nothing", "good part that a person has to look at", rates.false_check, "good"
-            ),
+            _rate_tile("False reject (overkill)", "of 1000 good parts: rejected", rates.false_reject),
+            _rate_tile("Missed defect (escape)", "of 1000 defective parts: accepted", rates.missed_defect),
+            _rate_tile("Checked for nothing", "of 1000 good parts: sent to a person", rates.false_check),
         ],
         columns=list(columns),
         rows=[
@@ -217,7 +213,7 @@ def _text(estimate: Estimate, *, scale: float, form: str, unit: str) -> str:
     return f"{value}{unit}" if low is None else f"{value}{unit} ({low} to {high})"
 
 
-def _rate_tile(name: str, meaning: str, estimate: Estimate, of: str) -> dict[str, str]:
+def _rate_tile(name: str, meaning: str, estimate: Estimate) -> dict[str, str]:
     interval = estimate.interval
     ends = ""
     if interval is not None and interval.low is not None and interval.high is not None:
@@ -226,7 +222,6 @@ def _rate_tile(name: str, meaning: str, estimate: Estimate, of: str) -> dict[str
         "name": name,
         "meaning": meaning,
         "value": "–" if interval is None else f"{1000 * interval.value:.3g}",
-        "of": of,
         "ends": ends,
         "reason": estimate.reason,
     }

@@ -24,7 +24,7 @@ _LIMIT = {"dash": "dash", "width": 1.5, "color": "#e07b30"}
 _GRID = "rgba(138,148,166,0.25)"
 _FILL = 0.18
 _MOST_DOTS = 1500
-_TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10)
+_TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 1, 1.2, 1.5, 2, 3, 5, 10)
 _LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 
 

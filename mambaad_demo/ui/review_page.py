@@ -11,6 +11,8 @@ from mambaad_demo.storage.listing import Decided
 from mambaad_demo.ui import present
 from mambaad_demo.ui.assets import text
 from mambaad_demo.ui.batch_page import ORDERS
+from mambaad_demo.ui.desk import Desk
+from mambaad_demo.ui.exchange_card import build_exchange_card
 from mambaad_demo.ui.inspect_page import fragment
 from mambaad_demo.ui.words import TITLES
 
@@ -63,8 +65,8 @@ class ReviewPage:
     """The reviewer's name, kept by their browser."""
 
 
-def draw_review_page() -> ReviewPage:
-    """Draw the page without a part into the surrounding Blocks."""
+def draw_review_page(desk: Desk) -> ReviewPage:
+    """Draw the page without a part into the surrounding Blocks; exporting works by itself."""
     with gr.Column(elem_id="review"):
         with gr.Column(elem_classes="card", min_width=0, elem_id="review-controls"):
             with gr.Row(elem_classes="control-grid"):
@@ -108,6 +110,7 @@ def draw_review_page() -> ReviewPage:
                 view = gr.Dropdown([("none", "")], value="", label="Saved view")
                 view_name = gr.Textbox(label="Save these filters as", max_lines=1, max_length=200)
                 save_view = gr.Button("Save view", size="sm")
+            build_exchange_card(desk, product=product)
             notice = fragment(present.notice_html(), elem_id="review-notice")
         card = gr.HTML(
             None,

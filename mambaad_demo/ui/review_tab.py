@@ -38,7 +38,7 @@ def build_review_tab(desk: Desk, *, tabs: gr.Tabs, tab: gr.Tab, batch_page: Batc
         tab: opening it offers the products and batches of the moment.
         batch_page: whose batch can be taken over.
     """
-    page = draw_review_page()
+    page = draw_review_page(desk)
     controls = page.filters.in_order()
     turns = count(1)  # the page redraws when its value differs from the last one
 

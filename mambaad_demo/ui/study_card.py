@@ -203,7 +203,9 @@ def study_spec(
     except InputError:
         raise
     except (TypeError, ValueError, OverflowError) as error:
-        raise InputError("Parts, shots and seed are whole numbers. Fill them in.") from error
+        raise InputError(
+            "Choose the kind of shots and of parts, and fill in parts, shots and seed with whole numbers."
+        ) from error
 
 
 def chosen_study(number: object) -> int:

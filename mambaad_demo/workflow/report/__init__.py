@@ -1,0 +1,1 @@
+"""Printable reports of batches and studies: what goes in, HTML, PDF."""
