@@ -183,28 +183,19 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
             workspace = desk.workspace(request)
             job = jobs.job(workspace, chosen_job(job_id))
             known = desk.catalog.predictor(job.spec["checkpoint"])
-            limits = [
-                limits_in_force(known, category) for category in known.checkpoint.calibration.categories
-            ]
-            page_of = report_html(batch_report(workspace, job.id, known_limits=limits))
-            if chromium() is None:  # the visitor's own browser prints the page as well
-                name, content = present.download_name(job.name, "report.html"), page_of
-            else:
-                name, content = present.download_name(job.name, "report.pdf"), report_pdf(page_of)
+            categories = known.checkpoint.calibration.categories
+            limits = [limits_in_force(known, category) for category in categories]
+            content = report_html(batch_report(workspace, job.id, known_limits=limits))
+            ending = "report.html"
+            if chromium() is not None:  # without it, the visitor's own browser prints the page
+                content, ending = report_pdf(content), "report.pdf"
+            name = present.download_name(job.name, ending)
             return {page.delivery: save_bytes_to_cache(content, name, page.delivery.GRADIO_CACHE)}
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "preprocess": False}
     where = [page.batch, page.verdict, page.search, page.order, page.view]
-    working = [
-        page.progress,
-        page.timer,
-        page.stop,
-        page.resume,
-        page.review,
-        page.pack,
-        page.report,
-        page.delete,
-    ]
+    buttons = [page.stop, page.resume, page.review, page.pack, page.report, page.delete]
+    working = [page.progress, page.timer, *buttons]
     shows = [page.batch, page.grid, *reset, *working]
     page.start.click(
         start,
