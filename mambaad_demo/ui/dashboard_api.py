@@ -1,4 +1,4 @@
-"""What programs may call of stored work: `/batch`, `/label` and `/labels`.
+"""What programs may call of stored work: `/batch`, `/label`, `/labels` and `/metrics`.
 
 The components only describe the arguments and answers; nobody sees them.
 """
@@ -20,6 +20,8 @@ from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.uploads import uploaded_path
 from mambaad_demo.workflow import result_pack
 from mambaad_demo.workflow.batches import BatchSpec
+from mambaad_demo.workflow.figures.metrics_file import metrics_json
+from mambaad_demo.workflow.figures.summary import FigureBook
 
 Choice = TypeVar("Choice", Finding, Severity)
 
@@ -37,8 +39,19 @@ LABEL_DESCRIPTION = (
 LABELS_DESCRIPTION = "Everything people said about stored pictures, of one product or (empty) of all."
 
 
-def build_dashboard_api(desk: Desk) -> None:
-    """Add the public endpoints to the surrounding Blocks."""
+METRICS_DESCRIPTION = (
+    "The seven metrics, their 95 % intervals, false rejects and escapes of stored, labeled pictures: of one "
+    "product or (empty) of all, by the version used last of one checkpoint or (empty) of any."
+)
+
+
+def build_dashboard_api(desk: Desk, book: FigureBook) -> None:
+    """Add the public endpoints to the surrounding Blocks.
+
+    Args:
+        desk: the store and the runner.
+        book: figures that the Metrics page may know already.
+    """
     with gr.Column(visible=False):
         files = gr.File(label="files", file_count="multiple")
         checkpoint, category, product, batch_id = (
@@ -53,7 +66,9 @@ def build_dashboard_api(desk: Desk) -> None:
         mask = gr.File(label="mask")
         label_result = gr.JSON(label="label")
         labels_result = gr.JSON(label="labels")
+        metrics_result = gr.JSON(label="metrics")
         batch_button, label_button, labels_button = gr.Button(), gr.Button(), gr.Button()
+        metrics_button = gr.Button()
 
     def batch(
         request: gr.Request,
@@ -119,6 +134,10 @@ def build_dashboard_api(desk: Desk) -> None:
             workspace = desk.workspace(request)
             return [label_json(one) for one in labels.labeled_images(workspace, product=product or None)]
 
+    def metrics(request: gr.Request, product: str = "", checkpoint: str = "") -> dict[str, Any]:
+        with shown_to_user():
+            return metrics_json(desk.workspace(request), product or None, checkpoint or None, book=book)
+
     public: dict[str, Any] = {"preprocess": False}
     batch_button.click(
         batch,
@@ -143,6 +162,16 @@ def build_dashboard_api(desk: Desk) -> None:
         labels_result,
         api_name="labels",
         api_description=LABELS_DESCRIPTION,
+        **public,
+    )
+    metrics_button.click(
+        metrics,
+        [product, checkpoint],
+        metrics_result,
+        api_name="metrics",
+        api_description=METRICS_DESCRIPTION,
+        concurrency_id="figures",
+        concurrency_limit=1,
         **public,
     )
 

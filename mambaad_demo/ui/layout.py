@@ -15,10 +15,13 @@ from mambaad_demo.ui.inspect_page import fragment
 from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
 from mambaad_demo.ui.inspection import Inspector
 from mambaad_demo.ui.launch import QUEUE_OPTIONS, delete_cache
+from mambaad_demo.ui.metrics_tab import build_metrics_tab
 from mambaad_demo.ui.review_tab import TAB as REVIEW
 from mambaad_demo.ui.review_tab import build_review_tab
 from mambaad_demo.ui.samples import SampleShelf
+from mambaad_demo.ui.study_card import build_study_card
 from mambaad_demo.ui.uploads import LocalFilesBlocks
+from mambaad_demo.workflow.figures.summary import FigureBook
 
 TITLE = "MambaAD Inspector"
 
@@ -33,6 +36,7 @@ def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int) -> gr.Blo
     """
     inspector = Inspector(catalog, SampleShelf())
     comparer = Comparer(inspector)
+    book = FigureBook()
     first = opening(inspector)
     with LocalFilesBlocks(
         title=TITLE, analytics_enabled=False, delete_cache=delete_cache(retention_minutes), fill_width=True
@@ -49,7 +53,10 @@ def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int) -> gr.Blo
                 batch_page = build_batch_tab(desk, tab=tab)
             with gr.Tab("Review", id=REVIEW) as tab:
                 build_review_tab(desk, tabs=tabs, tab=tab, batch_page=batch_page)
+            with gr.Tab("Metrics", id="metrics") as tab:
+                build_metrics_tab(desk, tab=tab, book=book)
+                build_study_card(desk, tab=tab)
         build_api(inspector, comparer)
-        build_dashboard_api(desk)
+        build_dashboard_api(desk, book)
     app.queue(**QUEUE_OPTIONS)
     return app

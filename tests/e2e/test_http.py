@@ -96,6 +96,7 @@ def test_only_the_contract_is_public(app_url):
         "/batch",
         "/label",
         "/labels",
+        "/metrics",
         "/health",
     }
     assert information["unnamed_endpoints"] == {}

@@ -122,6 +122,7 @@ def prediction(pixels: np.ndarray, *, map_of: MapOf = bright_spots, **changes: o
     values: dict[str, object] = {
         "image": shown,
         "anomaly_map": anomaly_map,
+        "model_map": np.ascontiguousarray(anomaly_map[:64, :64]),
         "model_input": np.ascontiguousarray(shown[:64, :64]),
         "file": "part.png",
         "sha256": "cd" * 32,
@@ -134,6 +135,7 @@ def prediction(pixels: np.ndarray, *, map_of: MapOf = bright_spots, **changes: o
         "category": CATEGORIES[0],
         "category_source": "suggested",
         "category_margin": 0.5,
+        "embedding_distance": 1.0,
         "image_score": score,
         "percentile": 100.0 * min(np.searchsorted(GOOD_SCORES, score), 40) / 41,
         "limits": limits,
