@@ -39,7 +39,7 @@ class _Size:
 def review_value(workspace: Workspace, sitting: Sitting | None) -> dict[str, Any]:
     """Everything the page needs until the next press."""
     if sitting is None:
-        return {"item": None, "problem": "", "queue": {"left": 0, "items": []}, "pace": ""}
+        return {"item": None, "problem": "", "queue": {"left": None, "items": []}, "pace": ""}
     seen = {shown.image for shown in sitting.seen}
     left, first = review.waiting(workspace, sitting.queue, seen=seen)
     item = None if sitting.shown is None else _item(workspace, sitting.shown, sitting.queue.reviewer)

@@ -64,6 +64,7 @@ async function load() {
 }
 
 function nothingText(queue) {
+  if (queue.left === null) return "Type your name and press Start. Parts come nearest to the limit first.";
   if (queue.seen) return "Nothing is left in this queue. Parts you skipped come back when you start again.";
   return "There is nothing to review here. Inspect a batch first, or choose another filter.";
 }
@@ -102,7 +103,7 @@ function historyLine(line) {
 }
 
 function drawQueue(queue, next) {
-  find(".review-queue h3").textContent = queue.left + " left";
+  find(".review-queue h3").textContent = queue.left === null ? "Queue" : queue.left + " left";
   find(".review-queue ul").replaceChildren(
     ...queue.items.map((one) => {
       const button = made("button", "");
