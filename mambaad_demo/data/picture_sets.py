@@ -83,7 +83,7 @@ def _pictures(path: Path) -> list[_Named]:
             (PurePosixPath(file.relative_to(path).as_posix()), _reader(file)) for file in found
         ]
     else:
-        readers = _zip_readers(path)
+        readers = zip_readers(path)
     return [(name, read) for name, read in readers if _is_picture(name)]
 
 
@@ -117,7 +117,12 @@ def _reader(file: Path) -> Callable[[], Path]:
     return lambda: file
 
 
-def _zip_readers(path: Path) -> list[_Named]:
+def zip_readers(path: Path) -> list[_Named]:
+    """The files in a zip, each with what reads it within bounds, sorted by name.
+
+    Raises:
+        InputError: no zip file, damaged, encrypted, or too much in it.
+    """
     try:
         directory_bytes = _directory_bytes(path)
         if directory_bytes <= _MOST_DIRECTORY_BYTES:
@@ -133,7 +138,9 @@ def _zip_readers(path: Path) -> list[_Named]:
         raise InputError("The zip file is encrypted. Send one without a password.")
     if (total := sum(entry.file_size for entry in entries)) > _MOST_BYTES_IN_ALL:
         raise InputError(f"The zip file unpacks to {total / 1e9:.0f} GB. Send fewer pictures at once.")
-    return [(_shown(entry.filename), _zip_reader(archive, entry)) for entry in sorted(entries, key=_by_name)]
+    return [
+        (shown_name(entry.filename), _zip_reader(archive, entry)) for entry in sorted(entries, key=_by_name)
+    ]
 
 
 def _directory_bytes(path: Path) -> int:
@@ -153,7 +160,7 @@ def _by_name(entry: zipfile.ZipInfo) -> str:
     return entry.filename
 
 
-def _shown(name: str) -> PurePosixPath:
+def shown_name(name: str) -> PurePosixPath:
     """A name for people alone: short, printable, without drives and steps upwards."""
     printable = "".join(letter if letter.isprintable() else "?" for letter in name.replace("\\", "/"))
     parts = [
@@ -164,7 +171,7 @@ def _shown(name: str) -> PurePosixPath:
 
 def _zip_reader(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], bytes]:
     def read() -> bytes:
-        name = _shown(entry.filename).name
+        name = shown_name(entry.filename).name
         if entry.file_size > min(_MOST_BYTES, _MOST_RATIO * max(entry.compress_size, 1)):
             raise UnreadableImageError(
                 f"{name} unpacks to {entry.file_size / 1e6:.0f} MB and was left alone."

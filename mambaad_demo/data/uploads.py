@@ -28,6 +28,9 @@ DECODER_ERRORS = (
 )  # fmt: skip
 """What Pillow, tifffile and imagecodecs throw at damaged bytes; their own errors derive from these."""
 
+TURNED_UPRIGHT = "turned upright as its EXIF orientation says"
+"""The note of a picture whose pixels lie otherwise in its file."""
+
 _CAMERA_BITS = (10, 12, 14, 16)
 
 
@@ -73,17 +76,19 @@ def load_image(
     raise TypeError(f"a path, bytes, Pillow image or NumPy array is needed, not {type(source).__name__}")
 
 
-def load_mask(path: Path, *, max_megapixels: float = 40.0) -> np.ndarray:
-    """Read a defect mask: (H, W) bool, True where any color channel is above 0 (architectures.md §9).
+def load_mask(source: Path | bytes, *, max_megapixels: float = 40.0) -> np.ndarray:
+    """Read a defect mask from a path or the bytes of a file: (H, W) bool, True where any color channel is above 0 (architectures.md §9).
 
     Raises:
         UnreadableImageError, ImageTooLargeError: as `load_image`; a mask may be of any shape.
     """
     budget = Budget(max_megapixels=max_megapixels, min_side=1, max_aspect=float("inf"))
     try:
-        decoded = _decode_file(read_file(path), budget)
+        decoded = _decode_file(source if isinstance(source, bytes) else read_file(source), budget)
     except InputError as error:
-        raise type(error)(f"{_shown_name(path)}: {error}") from error
+        if isinstance(source, bytes):
+            raise
+        raise type(error)(f"{_shown_name(source)}: {error}") from error
     samples = _upright(decoded)
     color = samples.reshape(*samples.shape[:2], -1)[..., : _color_channels(samples)]
     background = samples.dtype.type(decoded.white or 0) if decoded.inverted else 0
@@ -172,7 +177,7 @@ def _finish(decoded: Decoded, buffer: bytes | memoryview) -> LoadedImage:
     """Samples to upright RGB floats; `buffer` is what the hash is taken of."""
     notes = list(decoded.notes)
     if decoded.orientation != 1:
-        notes.append("turned upright as its EXIF orientation says")
+        notes.append(TURNED_UPRIGHT)
     samples = _upright(decoded)
     colors = _color_channels(samples)
     color = samples[..., :colors] if samples.ndim == 3 else samples[..., None]
