@@ -77,7 +77,11 @@ def load_image(
 
 
 def load_mask(source: Path | bytes, *, max_megapixels: float = 40.0) -> np.ndarray:
-    """Read a defect mask from a path or the bytes of a file: (H, W) bool, True where any color channel is above 0 (architectures.md §9).
+    """Read a defect mask: (H, W) bool, True where any color channel is above 0 (architectures.md §9).
+
+    Args:
+        source: a path or the bytes of a file.
+        max_megapixels: as for `load_image`.
 
     Raises:
         UnreadableImageError, ImageTooLargeError: as `load_image`; a mask may be of any shape.

@@ -24,6 +24,15 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+class Collection(StrEnum):
+    """What a picture is kept for."""
+
+    TEACH = "teach"
+    """Good parts that were rejected: the next fine-tuning learns from them."""
+    GOLDEN = "golden"
+    """Known parts, good and defective, on which every new version is tried."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
     """A person's word on a part, with reasons; what says nothing about a good part is empty there."""

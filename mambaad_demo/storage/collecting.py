@@ -2,26 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from mambaad_demo.errors import InputError
-from mambaad_demo.pipeline.labeling import Finding
+from mambaad_demo.pipeline.labeling import Collection, Finding
 from mambaad_demo.storage import audit
-from mambaad_demo.storage.insertion import id_of
+from mambaad_demo.storage.insertion import add_if_missing, id_of
 from mambaad_demo.storage.labels import reviewer_name
 from mambaad_demo.storage.tables import Image, Membership, Product, Reviewer
 from mambaad_demo.storage.workspace import Workspace
-
-
-class Collection(StrEnum):
-    """What a picture is kept for."""
-
-    TEACH = "teach"
-    """Good parts that were rejected: the next fine-tuning learns from them."""
-    GOLDEN = "golden"
-    """Known parts, good and defective, on which every new version is tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +46,10 @@ def add(
         if image is None or image.workspace != workspace.key:
             raise InputError("This picture is no longer here. Load the page again.")
         added_by = id_of(session, Reviewer, {"workspace": workspace.key, "name": name})
-        session.merge(
-            Membership(
-                image_id=image_id, collection=collection.value, finding=finding.value, added_by=added_by
-            )
-        )
+        key = {"image_id": image_id, "collection": collection.value}
+        word = {"finding": finding.value, "added_by": added_by}
+        if not add_if_missing(session, Membership, key | word):
+            session.execute(update(Membership).filter_by(**key).values(word))
         audit.note(
             session,
             workspace,

@@ -1,6 +1,6 @@
 """One door to the database: open it at the newest schema, read in one transaction, write in one transaction.
 
-SQLite (write-ahead log, one writer at a time) or PostgreSQL, by URL. Foreign errors become ours here.
+SQLite (write-ahead log, one writer at a time) or PostgreSQL, by URL; foreign errors become ours.
 """
 
 import sqlite3
@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import psycopg
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL, Connection
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
-from mambaad_demo.errors import StorageError, StoreBusyError
+from mambaad_demo.errors import StorageError
+from mambaad_demo.storage.foreign_errors import translated
 from mambaad_demo.storage.migrations import migrate
 
 BUSY_SECONDS = 15
@@ -31,31 +33,34 @@ class Database:
         self._reading = engine.execution_options(**snapshot)
 
     @classmethod
-    def open(cls, url: str, *, revision: str = "head") -> Self:
+    def open(cls, url: str) -> Self:
         """Connect, creating or migrating the tables as needed.
 
         Args:
             url: as SQLAlchemy means it; `postgresql://` takes psycopg.
-            revision: schema to migrate to.
 
         Raises:
             SchemaTooNewError: a newer version of this program has been at it.
             StorageError: it cannot be reached.
         """
-        engine = _engine(url)
-        with _translated():
-            try:
-                with engine.execution_options(is_writing=True).begin() as connection:
-                    migrate(connection, revision)
-            except BaseException:
-                engine.dispose()
-                raise
-        return cls(engine)
+        database = cls.at_any_schema(url)
+        try:
+            with database.writing() as session:
+                migrate(session.connection())
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @classmethod
+    def at_any_schema(cls, url: str) -> Self:
+        """The database as it is, perhaps without tables; it is not touched before it is used."""
+        return cls(_engine(url))
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one moment of the database."""
-        with _translated(), Session(self._reading) as session:
+        with translated(), Session(self._reading) as session:
             yield session
 
     @contextmanager
@@ -66,7 +71,7 @@ class Database:
             StoreBusyError: other writers did not let go within `BUSY_SECONDS`.
             StorageError: the database failed; nothing was changed.
         """
-        with _translated(), Session(self._writing, expire_on_commit=False) as session, session.begin():
+        with translated(), Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
@@ -89,28 +94,34 @@ def _engine(url: str) -> Engine:
             )
         options: dict[str, Any] = {}
         if parsed.get_backend_name() == "sqlite":
-            _make_folder(parsed)
+            parsed = _with_folder(parsed)
             options["connect_args"] = {"timeout": BUSY_SECONDS, "check_same_thread": False}
         else:
             options["connect_args"] = {"connect_timeout": BUSY_SECONDS}
             options["pool_pre_ping"] = True
         engine = create_engine(parsed, **options)
-    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+    except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
         raise StorageError(
             "MAMBAAD_DATABASE_URL names no database that can be used here. Check its beginning."
         ) from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", _prepare_postgresql)
     return engine
 
 
-def _make_folder(url: URL) -> None:
-    if url.database and url.database != ":memory:":
-        try:
-            Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError("The folder of the database cannot be made. Check MAMBAAD_HOME.") from error
+def _with_folder(url: URL) -> URL:
+    """The address of a SQLite file without `~`, once its folder is there."""
+    if not url.database or url.database == ":memory:" or url.query.get("uri"):
+        return url
+    path = Path(url.database).expanduser()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError("The folder of the database cannot be made. Check MAMBAAD_HOME.") from error
+    return url.set(database=str(path))
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
@@ -120,25 +131,12 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
+def _prepare_postgresql(connection: psycopg.Connection[Any], record: object) -> None:
+    connection.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+    connection.commit()
+
+
 def _begin_sqlite(connection: Connection) -> None:
     """Writers queue up at the start, where waiting is safe, and not in the middle, where it would fail."""
     is_writing = connection.get_execution_options().get("is_writing", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Foreign errors as ours; their texts hold statements and values and stay in the log's traceback."""
-    try:
-        yield
-    except DBAPIError as error:
-        text = str(error.orig).lower()
-        if "database is locked" in text or "lock timeout" in text:
-            raise StoreBusyError("The store is busy; nothing was changed. Try again in a moment.") from error
-        if "full" in text or "no space left" in text:
-            raise StorageError(
-                "The disk of the store is full; nothing was changed. Make room and try again."
-            ) from error
-        raise StorageError("The store did not do as asked; nothing was changed. The log says why.") from error
-    except SQLAlchemyError as error:
-        raise StorageError("The store did not do as asked; nothing was changed. The log says why.") from error

@@ -3,14 +3,19 @@
 A file appears whole or not at all, and is never changed. Which files are needed is the tables' business.
 """
 
+import re
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 import fsspec
 from fsspec import AbstractFileSystem
 
 from mambaad_demo.errors import StorageError
+
+_PARTIAL = ".part"
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class FileKind(StrEnum):
@@ -53,22 +58,17 @@ class FileStore:
             StorageError: it cannot be written, for instance because the disk is full.
         """
         path = self._path(kind, sha256)
-        try:
+        with _translated("A file could not be written to the store: the disk may be full. Make room."):
             if self._system.exists(path):
                 return
             self._system.makedirs(self._folder(kind, sha256), exist_ok=True)
-            partial = f"{path}.{secrets.token_hex(6)}.part"
+            partial = f"{path}.{secrets.token_hex(6)}{_PARTIAL}"
             try:
                 self._system.pipe_file(partial, content)
-                self._system.mv(partial, path)
+                self._rename(partial, path)
             except BaseException:
                 self._remove(partial)
                 raise
-        except OSError as error:
-            raise StorageError(
-                "A file could not be written to the store: the disk may be full. Make room and try again; "
-                "nothing else was lost."
-            ) from error
 
     def read(self, kind: FileKind, sha256: str) -> bytes:
         """The content of a file.
@@ -76,27 +76,39 @@ class FileStore:
         Raises:
             StorageError: it is gone.
         """
-        try:
-            return bytes(self._system.cat_file(self._path(kind, sha256)))
-        except OSError as error:
-            raise StorageError(
-                f"A file of the store is missing ({kind.value} {sha256[:12]}). Restore it from a backup."
-            ) from error
+        path = self._path(kind, sha256)
+        with _translated(
+            f"A file of the store is missing ({kind.value} {sha256[:12]}). Restore it from a backup."
+        ):
+            return bytes(self._system.cat_file(path))
 
     def holds(self, kind: FileKind, sha256: str) -> bool:
         """Whether a file is there."""
         return bool(self._system.exists(self._path(kind, sha256)))
 
     def delete(self, kind: FileKind, sha256: str) -> None:
-        """Delete a file, if it is there."""
-        self._remove(self._path(kind, sha256))
+        """Delete a file, if it is there.
+
+        Raises:
+            StorageError: it is there and stays.
+        """
+        path = self._path(kind, sha256)
+        with _translated("A file of the store could not be deleted. See that this program may write there."):
+            self._remove(path)
 
     def names(self, kind: FileKind) -> Iterator[str]:
         """The hashes of all files of a kind."""
         for path in self._system.find(f"{self._root}/{kind.value}"):
             name = str(path).rpartition("/")[2]
-            if not name.endswith(".part"):
+            if not name.endswith(_PARTIAL):
                 yield name
+
+    def _rename(self, old: str, new: str) -> None:
+        if type(self._system).mv is not AbstractFileSystem.mv:
+            self._system.mv(old, new)
+        else:  # where files cannot be renamed, fsspec's own way takes brackets in an address for a pattern
+            self._system.cp_file(old, new)
+            self._system.rm_file(old)
 
     def _remove(self, path: str) -> None:
         if self._system.exists(path):
@@ -106,6 +118,14 @@ class FileStore:
         return f"{self._root}/{kind.value}/{sha256[:2]}"
 
     def _path(self, kind: FileKind, sha256: str) -> str:
-        if len(sha256) != 64 or not sha256.isalnum():
+        if not _SHA256.fullmatch(sha256):
             raise ValueError(f"{sha256!r} is no SHA-256")
         return f"{self._folder(kind, sha256)}/{sha256}"
+
+
+@contextmanager
+def _translated(message: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(message) from error

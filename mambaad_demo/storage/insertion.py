@@ -27,5 +27,6 @@ def id_of(
 def add_if_missing(session: Session, table: type[Table], values: dict[str, Any]) -> bool:
     """Add a row unless a unique key forbids it; whether it was added."""
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    result = session.execute(insert(table).values(**values).on_conflict_do_nothing())
-    return bool(result.rowcount)  # type: ignore[attr-defined]
+    key = table.__table__.primary_key.columns  # type: ignore[attr-defined]
+    added = session.execute(insert(table).values(**values).on_conflict_do_nothing().returning(*key))
+    return added.first() is not None

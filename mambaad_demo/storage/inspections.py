@@ -143,25 +143,7 @@ def add_inspection(
     """
     prediction = judged.prediction
     quality = photo_quality(prediction.image)
-    product = id_of(
-        session,
-        Product,
-        {"workspace": workspace.key, "name": text.name(judged.product or prediction.category)},
-        defect_types=[],
-    )
-    image = id_of(
-        session,
-        Image,
-        {"workspace": workspace.key, "sha256": prediction.sha256},
-        product_id=product,
-        name=text.note(judged.name),
-        width=prediction.width,
-        height=prediction.height,
-        brightness=quality.brightness,
-        sharpness=quality.sharpness,
-    )
-    if judged.product:
-        session.execute(update(Image).where(Image.id == image).values(product_id=product))
+    product = product_id(session, workspace, product_name(judged))
     version_id = id_of(
         session,
         Version,
@@ -175,6 +157,19 @@ def add_inspection(
         side=version.side,
         resize=version.resize,
     )
+    image = id_of(
+        session,
+        Image,
+        {"workspace": workspace.key, "sha256": prediction.sha256},
+        product_id=product,
+        name=text.note(judged.name),
+        width=prediction.width,
+        height=prediction.height,
+        brightness=quality.brightness,
+        sharpness=quality.sharpness,
+    )
+    if text.name(judged.product or ""):
+        session.execute(update(Image).where(Image.id == image).values(product_id=product))
     inspection = Inspection(
         image_id=image,
         version_id=version_id,
@@ -204,6 +199,16 @@ def add_inspection(
     session.add(inspection)
     session.flush()
     return inspection.id
+
+
+def product_name(judged: Judged) -> str:
+    """What kind of part a picture shows."""
+    return text.name(judged.product or "") or text.name(judged.prediction.category)
+
+
+def product_id(session: Session, workspace: Workspace, name: str) -> int:
+    """The product of this name, added where missing."""
+    return id_of(session, Product, {"workspace": workspace.key, "name": name}, defect_types=[])
 
 
 def closeness(score: float, limits: Limits) -> float | None:

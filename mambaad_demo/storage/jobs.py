@@ -18,6 +18,8 @@ from mambaad_demo.storage.inspections import (
     StoredInspection,
     VersionFacts,
     add_inspection,
+    product_id,
+    product_name,
     selection,
     stored,
     write_files,
@@ -73,6 +75,10 @@ class Refused:
 
     name: str
     error: str
+
+
+_Outcome = tuple[int, Judged | Refused]
+"""What became of a picture, with its position in the batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,12 +145,14 @@ def mark_orphans(workspace: Workspace) -> int:
 def add_items(
     workspace: Workspace,
     job_id: str,
-    items: Sequence[tuple[int, Judged | Refused]],
+    items: Sequence[_Outcome],
     *,
     version: VersionFacts,
     tiles: int,
 ) -> None:
     """Confirm items of a batch, in one transaction; those that are confirmed already are left alone.
+
+    Rows that batches share are added in an order, so that two batches never wait for each other.
 
     Args:
         items: (position in the batch, outcome).
@@ -152,33 +160,38 @@ def add_items(
     Raises:
         StorageError: nothing of this was kept.
     """
-    written = [
-        (position, item, write_files(workspace, item) if isinstance(item, Judged) else "")
-        for position, item in items
-    ]
+    maps = {place: write_files(workspace, item) for place, item in items if isinstance(item, Judged)}
     with workspace.database.writing() as session:
         _row(session, workspace, job_id, is_locked=True)
-        known = set(
-            session.scalars(
-                select(JobItem.name).where(
-                    JobItem.job_id == job_id,
-                    JobItem.name.in_([text.note(item.name) for _, item, _ in written]),
-                )
-            )
-        )
-        for position, item, map_sha256 in written:
-            name = text.note(item.name)
-            if name in known:
-                continue
-            known.add(name)
+        fresh = _unconfirmed(session, job_id, items)
+        judged = [item for _, item in fresh.values() if isinstance(item, Judged)]
+        for product in sorted(set(map(product_name, judged))):
+            product_id(session, workspace, product)
+        for name, (position, item) in sorted(fresh.items(), key=_shared_order):
             row = JobItem(job_id=job_id, position=position, name=name)
             if isinstance(item, Judged):
                 row.inspection_id = add_inspection(
-                    session, workspace, item, version=version, tiles=tiles, map_sha256=map_sha256
+                    session, workspace, item, version=version, tiles=tiles, map_sha256=maps[position]
                 )
             else:
                 row.error = text.note(item.error)
             session.add(row)
+
+
+def _unconfirmed(session: Session, job_id: str, items: Sequence[_Outcome]) -> dict[str, _Outcome]:
+    """Items by the name under which they are kept, the first of each name, without those kept already."""
+    named: dict[str, _Outcome] = {}
+    for position, item in items:
+        named.setdefault(text.note(item.name), (position, item))
+    kept = select(JobItem.name).where(JobItem.job_id == job_id, JobItem.name.in_(list(named)))
+    for name in session.scalars(kept):
+        del named[name]
+    return named
+
+
+def _shared_order(named: tuple[str, _Outcome]) -> str:
+    _, (_, item) = named
+    return item.prediction.sha256 if isinstance(item, Judged) else ""
 
 
 def done_names(workspace: Workspace, job_id: str) -> set[str]:

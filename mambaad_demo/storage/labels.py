@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.pipeline.labeling import Finding, Label, LabeledImage, Severity, consensus
-from mambaad_demo.storage import audit, text
+from mambaad_demo.storage import audit, memberships, text
 from mambaad_demo.storage.files import FileKind
 from mambaad_demo.storage.insertion import add_if_missing, id_of
 from mambaad_demo.storage.inspections import sha256_of
@@ -34,6 +34,8 @@ class StoredDecision:
     note: str
     mask_sha256: str | None
     is_repeat: bool
+    is_taught: bool
+    is_golden: bool
     seconds: float | None
     decided_at: datetime
     undone_at: datetime | None
@@ -47,11 +49,19 @@ def decide(
     reviewer: str,
     inspection_id: int | None = None,
     is_repeat: bool = False,
+    is_taught: bool = False,
+    is_golden: bool | None = None,
     seconds: float | None = None,
 ) -> StoredDecision:
     """Record what a reviewer says about a picture; their earlier word on it stays in the history.
 
-    A new type of defect joins the product's taxonomy. The reviewer's draft and claim on the picture end.
+    A new type of defect joins the product's taxonomy. The reviewer's draft and claim on the picture end. In
+    the same transaction the picture joins or leaves the collections; what is not good is not taught as good.
+    A hidden repeat changes neither.
+
+    Args:
+        is_taught: a good part from which the next fine-tuning learns.
+        is_golden: into the golden set or out of it; None leaves it where it is.
 
     Raises:
         InputError: no such picture, no name, or a mask that is none or of another size.
@@ -80,10 +90,14 @@ def decide(
             note=text.note(label.note),
             mask_sha256=mask_sha256,
             is_repeat=is_repeat,
+            is_taught=is_taught and not is_repeat and label.finding is Finding.GOOD,
+            is_golden=bool(is_golden) and not is_repeat and label.finding is not Finding.UNSURE,
             seconds=seconds,
         )
         session.add(decision)
         session.flush()
+        if not is_repeat:
+            memberships.collect(session, decision, leaves_golden=is_golden is False)
         _grow_taxonomy(session, image.product_id, decision.defect_type)
         _forget_pending(session, image_id, decision.reviewer_id)
         audit.note(
@@ -269,6 +283,10 @@ def _switch(
         if decision is None:
             return None
         decision.undone_at = now() if undone else None
+        if undone:
+            memberships.withdraw(session, decision)
+        else:
+            memberships.collect(session, decision, leaves_golden=False)
         image = _image(session, workspace, decision.image_id)
         audit.note(
             session,
@@ -380,6 +398,8 @@ def _stored(decision: Decision, reviewer: str) -> StoredDecision:
         note=decision.note,
         mask_sha256=decision.mask_sha256,
         is_repeat=decision.is_repeat,
+        is_taught=decision.is_taught,
+        is_golden=decision.is_golden,
         seconds=decision.seconds,
         decided_at=decision.decided_at,
         undone_at=decision.undone_at,

@@ -31,7 +31,7 @@ class Order(StrEnum):
     DOUBT = "doubt"
     """Nearest to a limit; without limits last."""
     SCORE = "score"
-    """Highest multiple of the reject limit."""
+    """Highest multiple of the reject limit; without one last."""
     NAME = "name"
     NEWEST = "newest"
 
@@ -89,10 +89,10 @@ def filtered(workspace: Workspace, filters: Filters) -> Select[Inspection, Image
 
 def ordering(order: Order) -> list[SQLColumnExpression[Any]]:
     """What to sort by; ends with what tells any two apart."""
-    multiple = Inspection.score / Inspection.reject_limit
+    limit = func.nullif(Inspection.reject_limit, 0)
     first: dict[Order, list[SQLColumnExpression[Any]]] = {
         Order.DOUBT: [Inspection.closeness.is_(None), Inspection.closeness],
-        Order.SCORE: [Inspection.reject_limit.is_(None), multiple.desc(), Inspection.score.desc()],
+        Order.SCORE: [limit.is_(None), (Inspection.score / limit).desc(), Inspection.score.desc()],
         Order.NAME: [Image.name],
         Order.NEWEST: [Inspection.id.desc()],
     }

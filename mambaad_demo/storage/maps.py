@@ -1,10 +1,15 @@
 """Anomaly maps as files: float32 at model resolution, compressed without loss."""
 
 import io
+import zipfile
 
 import numpy as np
 
+from mambaad_demo.data.uploads import DECODER_ERRORS
 from mambaad_demo.errors import StorageError
+
+_DAMAGED = (*DECODER_ERRORS, zipfile.BadZipFile, MemoryError)  # the last: a header that asks for terabytes
+_MESSAGE = "An anomaly map of the store is damaged. Inspect the picture again."
 
 
 def packed(anomaly_map: np.ndarray) -> bytes:
@@ -22,6 +27,9 @@ def unpacked(content: bytes) -> np.ndarray:
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            return np.asarray(archive["map"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise StorageError("An anomaly map of the store is damaged. Inspect the picture again.") from error
+            anomaly_map = np.asarray(archive["map"])
+    except _DAMAGED as error:
+        raise StorageError(_MESSAGE) from error
+    if anomaly_map.ndim != 2 or anomaly_map.dtype != np.float32:
+        raise StorageError(_MESSAGE)
+    return anomaly_map

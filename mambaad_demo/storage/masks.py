@@ -4,7 +4,9 @@ import io
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
+from mambaad_demo.data.uploads import DECODER_ERRORS
 from mambaad_demo.errors import InputError, StorageError
 
 
@@ -22,9 +24,9 @@ def mask_of(content: bytes) -> np.ndarray:
         StorageError: the file is damaged.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+        with PngImageFile(io.BytesIO(content)) as image:
             return np.asarray(image.convert("L")) > 0
-    except (OSError, SyntaxError, ValueError) as error:
+    except DECODER_ERRORS as error:
         raise StorageError("A mask of the store is damaged. Draw it again.") from error
 
 
@@ -35,13 +37,13 @@ def checked_mask(content: bytes, width: int, height: int) -> bytes:
         InputError: they are not.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+        with PngImageFile(io.BytesIO(content)) as image:  # reads the header alone
             size, mode = image.size, image.mode
             if size == (width, height) and mode == "1":
                 image.load()
                 return content
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError("The mask is no PNG file. Draw it again.") from error
+    except DECODER_ERRORS as error:
+        raise InputError("The mask is no PNG file, or a damaged one. Draw it again.") from error
     raise InputError(
         f"The mask is {size[0]} × {size[1]} pixels of kind {mode}; {width} × {height} of kind 1 are needed."
     )

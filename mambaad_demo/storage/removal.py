@@ -1,9 +1,9 @@
 """Deleting for good: a batch with all it brought, and whatever strangers left behind on a shared server."""
 
-from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import SQLColumnExpression, delete, select, update
 from sqlalchemy.orm import Session
 
 from mambaad_demo.errors import InputError
@@ -63,34 +63,27 @@ def delete_job(workspace: Workspace, job_id: str, *, actor: str) -> int:
     return len(gone)
 
 
-def delete_old_workspaces(workspace: Workspace, *, before: datetime, keep: str) -> int:
-    """Delete batches and studies, made before a moment, of all workspaces but one; returns how many batches."""
+def delete_old_workspaces(workspace: Workspace, *, before: datetime, keep: str) -> list[str]:
+    """Delete batches and studies from before a moment in all workspaces but one; returns the batches' ids."""
     query = select(Job.id, Job.workspace).where(Job.created_at < before, Job.workspace != keep)
     with workspace.database.reading() as session:
         found = [(job_id, owner) for job_id, owner in session.execute(query)]
     for job_id, owner in found:
         delete_job(workspace.of(owner), job_id, actor="retention")
     studies.delete_old(workspace, before=before, keep=keep)
-    return len(found)
+    return [job_id for job_id, _ in found]
 
 
 def _unneeded(
-    session: Session, pictures: Iterable[str], maps: Iterable[str], masks: Iterable[str]
+    session: Session, pictures: set[str], maps: set[str], masks: set[str]
 ) -> list[tuple[FileKind, str]]:
     """Files that no row of any workspace names any more."""
-    free = [
-        (kind, sha256)
-        for sha256 in pictures
-        if session.scalar(select(Image.id).where(Image.sha256 == sha256).limit(1)) is None
-        for kind in _OF_A_PICTURE
-    ]
-    for kind, column, names in (
-        (FileKind.MAP, Inspection.map_sha256, maps),
-        (FileKind.MASK, Decision.mask_sha256, masks),
-    ):
-        free += [
-            (kind, sha256)
-            for sha256 in names
-            if session.scalar(select(column).where(column == sha256).limit(1)) is None
-        ]
+    free = [(kind, sha256) for sha256 in _unnamed(session, Image.sha256, pictures) for kind in _OF_A_PICTURE]
+    free += [(FileKind.MAP, sha256) for sha256 in _unnamed(session, Inspection.map_sha256, maps)]
+    free += [(FileKind.MASK, sha256) for sha256 in _unnamed(session, Decision.mask_sha256, masks)]
     return free
+
+
+def _unnamed(session: Session, column: SQLColumnExpression[Any], names: set[str]) -> set[str]:
+    """Those of the names that stand in no row; one query, since others wait for this transaction."""
+    return names - set(session.scalars(select(column).where(column.in_(names))))

@@ -7,9 +7,10 @@ claim ends with the decision, or by itself after `CLAIM_SECONDS`.
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from statistics import median
 
 from sqlalchemy import ColumnElement, Select, delete, exists, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.storage import text
@@ -77,23 +78,35 @@ class Pace:
     """Of the decisions whose time is known."""
 
 
-def next_turn(workspace: Workspace, queue: Queue, *, seen: Collection[int] = ()) -> Turn | None:
+def next_turn(
+    workspace: Workspace, queue: Queue, *, seen: Collection[int] = (), repeated: Collection[int] = ()
+) -> Turn | None:
     """The next part, claimed for this reviewer; None where nothing is left.
 
     Args:
         seen: ids of pictures to leave out, such as those skipped in this sitting.
+        repeated: ids of pictures shown once more in this sitting, whether decided on again or skipped.
     """
     name = reviewer_name(queue.reviewer)
     with workspace.database.writing() as session:
         reviewer = id_of(session, Reviewer, {"workspace": workspace.key, "name": name})
-        repeat = None if queue.is_revisit else _repeat(session, workspace, queue, reviewer)
+        repeat = None if queue.is_revisit else _repeat(session, workspace, queue, reviewer, repeated)
         if repeat is not None:
             return Turn(inspection=repeat, is_repeat=True)
         for row in session.execute(_waiting(workspace, queue, reviewer, seen).limit(8)):
             image = row[1]
             if not queue.is_shared or _claim(session, image.id, reviewer):
+                if queue.is_shared and not queue.is_revisit and _is_decided(session, image.id):
+                    continue  # by somebody who was done between our look and our claim
                 return Turn(inspection=stored(row))
     return None
+
+
+def claim(workspace: Workspace, image_id: int, *, reviewer: str) -> None:
+    """Keep a picture that is on a reviewer's screen from others, unless one of them has it already."""
+    key = {"workspace": workspace.key, "name": reviewer_name(reviewer)}
+    with workspace.database.writing() as session:
+        _claim(session, image_id, id_of(session, Reviewer, key))
 
 
 def waiting(
@@ -137,8 +150,8 @@ def pace(workspace: Workspace, reviewer: str) -> Pace:
     )
     with workspace.database.reading() as session:
         seconds = list(session.scalars(query))
-    known = sorted(value for value in seconds if value is not None)
-    return Pace(decided=len(seconds), median_seconds=known[len(known) // 2] if known else None)
+    known = [value for value in seconds if value is not None]
+    return Pace(decided=len(seconds), median_seconds=median(known) if known else None)
 
 
 def save_view(workspace: Workspace, name: str, filters: Filters) -> str:
@@ -174,8 +187,10 @@ def _waiting(
 ) -> Select[Inspection, Image, Product, Version]:
     """Parts that this reviewer has still to decide on, in order."""
     query = filtered(workspace, queue.filters)
+    if queue.is_shared:
+        query = query.where(~_claimed_by_others(reviewer))
     if queue.is_shared and not queue.is_revisit:
-        query = query.where(~decided_by_anybody(workspace), ~_claimed_by_others(reviewer))
+        query = query.where(~decided_by_anybody(workspace))
     elif not queue.is_revisit:
         mine = select(Decision.image_id).where(
             Decision.id.in_(newest_ids(workspace)), Decision.reviewer_id == reviewer
@@ -197,7 +212,16 @@ def _claim(session: Session, image_id: int, reviewer: int) -> bool:
     return add_if_missing(session, Claim, {"image_id": image_id, "reviewer_id": reviewer, "until": until})
 
 
-def _repeat(session: Session, workspace: Workspace, queue: Queue, reviewer: int) -> StoredInspection | None:
+def _is_decided(session: Session, image_id: int) -> bool:
+    decided = exists().where(
+        Decision.image_id == image_id, Decision.undone_at.is_(None), Decision.is_repeat.is_(False)
+    )
+    return bool(session.scalar(select(decided)))
+
+
+def _repeat(
+    session: Session, workspace: Workspace, queue: Queue, reviewer: int, repeated: Collection[int]
+) -> StoredInspection | None:
     """An earlier part of this reviewer that is due to be shown again, if one is."""
     standing = (Decision.reviewer_id == reviewer, Decision.undone_at.is_(None))
     newest = session.scalar(select(Decision).where(*standing).order_by(Decision.id.desc()).limit(1))
@@ -206,15 +230,15 @@ def _repeat(session: Session, workspace: Workspace, queue: Queue, reviewer: int)
     ).all()
     if newest is None or newest.is_repeat or len(first_words) % REPEAT_EVERY:
         return None
-    again = aliased(Decision)
+    answered = select(Decision.image_id).where(Decision.reviewer_id == reviewer, Decision.is_repeat.is_(True))
+    shown = {*repeated, *session.scalars(answered)}
+    if len(shown) >= len(first_words) // REPEAT_EVERY:
+        return None
+    too_soon = {*first_words[:REPEAT_DISTANCE], *shown}
+    candidates = [image for image in dict.fromkeys(first_words) if image not in too_soon]
     candidate = (
         filtered(workspace, queue.filters)
-        .where(
-            Image.id.in_(list(first_words[REPEAT_DISTANCE:][:500])),
-            ~exists().where(
-                again.image_id == Image.id, again.reviewer_id == reviewer, again.is_repeat.is_(True)
-            ),
-        )
+        .where(Image.id.in_(candidates[:500]))
         .order_by(Image.sha256)
         .limit(1)
     )

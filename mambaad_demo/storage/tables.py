@@ -52,6 +52,9 @@ class Table(DeclarativeBase):
     }
 
 
+NEVER_TWICE = {"sqlite_autoincrement": True}
+"""SQLite would give a deleted row's number to a new one, and a page left open would mean another part."""
+
 Sha256 = String(64)
 Name = String(200)
 Workspace = String(64)
@@ -75,7 +78,7 @@ class Image(Table):
     """One picture, whatever its files were called; the bytes lie in the file store as they came."""
 
     __tablename__ = "images"
-    __table_args__ = (UniqueConstraint("workspace", "sha256"),)
+    __table_args__ = (UniqueConstraint("workspace", "sha256"), NEVER_TWICE)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     workspace: Mapped[str] = mapped_column(Workspace)
@@ -136,7 +139,7 @@ class Inspection(Table):
     """What one version said about one picture."""
 
     __tablename__ = "inspections"
-    __table_args__ = (Index("ix_inspections_image_version", "image_id", "version_id"),)
+    __table_args__ = (Index("ix_inspections_image_version", "image_id", "version_id"), NEVER_TWICE)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     image_id: Mapped[int] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"))
@@ -200,7 +203,7 @@ class Decision(Table):
     """
 
     __tablename__ = "decisions"
-    __table_args__ = (Index("ix_decisions_reviewer_image", "reviewer_id", "image_id"),)
+    __table_args__ = (Index("ix_decisions_reviewer_image", "reviewer_id", "image_id"), NEVER_TWICE)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     image_id: Mapped[int] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), index=True)
@@ -215,6 +218,10 @@ class Decision(Table):
     """Where the defect is: a one-bit PNG at the size of the upright picture."""
     is_repeat: Mapped[bool]
     """Whether the picture was shown once more without saying so."""
+    is_taught: Mapped[bool]
+    """Whether it put the picture among those to be taught as good."""
+    is_golden: Mapped[bool]
+    """Whether it put the picture into the golden set."""
     seconds: Mapped[float | None]
     """From showing to deciding."""
     decided_at: Mapped[datetime] = mapped_column(default=now)

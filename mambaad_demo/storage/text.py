@@ -6,7 +6,7 @@ _LONGEST_NOTE = 4000
 
 def name(text: str) -> str:
     """A name of something: printable, trimmed, at most 200 characters."""
-    return " ".join(_printable(text).split())[:_LONGEST_NAME]
+    return " ".join(_printable(text).split())[:_LONGEST_NAME].rstrip()
 
 
 def note(text: str) -> str:

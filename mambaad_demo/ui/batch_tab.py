@@ -4,7 +4,6 @@ Judging and storing are the batch runner's; a closed tab changes nothing, since 
 store holds.
 """
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from mambaad_demo.ui.batch_page import REFUSED, TABLE, BatchPage, draw_batch_pag
 from mambaad_demo.ui.desk import SOMEBODY, Desk
 from mambaad_demo.ui.inspect_tab import Updates
 from mambaad_demo.ui.messages import shown_to_user
-from mambaad_demo.ui.uploads import uploaded_path
+from mambaad_demo.ui.uploads import new_folder, uploaded_path
 from mambaad_demo.workflow import rendering, result_pack
 from mambaad_demo.workflow.batches import BatchSpec
 from mambaad_demo.workflow.report.contents import batch_report
@@ -32,8 +31,8 @@ from mambaad_demo.workflow.studies.repeatability import limits_in_force
 
 UNFINISHED = (JobState.WAITING, JobState.RUNNING)
 SURE = (
-    "(...values) => { if (!confirm('Delete this batch, its pictures and all that was said about them?')) "
-    "throw new Error('kept'); return values; }"
+    "(...values) => { if (!confirm('Delete this batch, its pictures, also those of the golden set, and all "
+    "that was said about them?')) throw new Error('kept'); return values; }"
 )
 START_DOWNLOAD = "() => document.querySelector('#batch-delivery').click()"
 
@@ -174,7 +173,7 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
         with shown_to_user():
             workspace = desk.workspace(request)
             name = present.download_name(jobs.job(workspace, chosen_job(job_id)).name, "results.zip")
-            folder = Path(tempfile.mkdtemp(dir=page.delivery.GRADIO_CACHE))
+            folder = new_folder(page.delivery.GRADIO_CACHE)
             result_pack.write_zip(workspace, chosen_job(job_id), folder / name)
             return {page.delivery: str(folder / name)}
 
@@ -234,7 +233,7 @@ def grid_html(workspace: Workspace, filters: Filters, view: str, offset: int) ->
     found = listing.page(workspace, filters, offset=offset, limit=present_batch.PAGE)
     return present_batch.grid_html(
         found,
-        {one.sha256: rendering.thumbnail_jpeg(workspace, one.sha256) for one in found},
+        {one.sha256: present_batch.thumbnail_uri(workspace, one.sha256) for one in found},
         total=listing.count(workspace, filters),
         offset=offset,
         is_table=view == TABLE,

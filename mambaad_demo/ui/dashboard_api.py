@@ -3,9 +3,7 @@
 The components only describe the arguments and answers; nobody sees them.
 """
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -17,7 +15,7 @@ from mambaad_demo.storage.jobs import JobFacts
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui.desk import SOMEBODY, Desk
 from mambaad_demo.ui.messages import shown_to_user
-from mambaad_demo.ui.uploads import uploaded_path
+from mambaad_demo.ui.uploads import new_folder, uploaded_path
 from mambaad_demo.workflow import result_pack
 from mambaad_demo.workflow.batches import BatchSpec
 from mambaad_demo.workflow.figures.metrics_file import metrics_json
@@ -92,7 +90,7 @@ def build_dashboard_api(desk: Desk, book: FigureBook) -> None:
                 batch = desk.runner.start(workspace, spec, sent, name=name, actor=SOMEBODY)
                 yield batch_json(workspace, batch), None
                 desk.runner.wait(batch)
-            folder = Path(tempfile.mkdtemp(dir=pack.GRADIO_CACHE))
+            folder = new_folder(pack.GRADIO_CACHE)
             result_pack.write_zip(workspace, batch, folder / "results.zip")
             yield batch_json(workspace, batch), str(folder / "results.zip")
 

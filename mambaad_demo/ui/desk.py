@@ -58,7 +58,9 @@ class Desk:
     def expire(self) -> None:
         """Delete what strangers left here longer ago than they were promised."""
         if self.is_private:
-            removal.delete_old_workspaces(self._store, before=now() - self._retention, keep=SHARED)
+            before = now() - self._retention
+            for job_id in removal.delete_old_workspaces(self._store, before=before, keep=SHARED):
+                self.runner.discard(job_id)
 
     def close(self) -> None:
         """Stop the batches at hand and let go of the database."""

@@ -1,7 +1,5 @@
 """The card of the Review page that takes labels to other tools and back."""
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,7 +11,7 @@ from mambaad_demo.ui.inspect_page import fragment
 from mambaad_demo.ui.inspect_tab import Updates
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.templates import render
-from mambaad_demo.ui.uploads import uploaded_path
+from mambaad_demo.ui.uploads import new_folder, uploaded_path
 from mambaad_demo.workflow.exchange.exporting import ExportFacts, ExportKind, export
 from mambaad_demo.workflow.exchange.importing import ImportFacts, ImportKind, import_labels
 
@@ -56,7 +54,7 @@ def build_exchange_card(desk: Desk, *, product: gr.Dropdown) -> None:
 
     def send(kind: str, product: str, request: gr.Request) -> Updates:
         with shown_to_user():
-            folder = Path(tempfile.mkdtemp(dir=delivery.GRADIO_CACHE))
+            folder = new_folder(delivery.GRADIO_CACHE)
             target = folder / f"labels-{kind}.zip"
             facts = export(desk.workspace(request), target, ExportKind(kind), product=product or None)
             return {delivery: str(target), result: _exported(facts)}

@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mambaad_demo.errors import StorageError
 from mambaad_demo.storage.inspections import StoredInspection
 from mambaad_demo.storage.jobs import Item, JobFacts, JobState
+from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui.present import data_uri
 from mambaad_demo.ui.templates import render
 from mambaad_demo.ui.words import TITLES, score_text, spoken
+from mambaad_demo.workflow import rendering
 
 PAGE = 48
 """Pictures on one page of the grid."""
@@ -42,13 +45,21 @@ def progress_html(job: JobFacts | None) -> str:
 
 def grid_html(
     inspections: Sequence[StoredInspection],
-    thumbnails: Mapping[str, bytes],
+    thumbnails: Mapping[str, str],
     *,
     total: int,
     offset: int,
     is_table: bool,
 ) -> str:
-    """One page of pictures."""
+    """One page of pictures.
+
+    Args:
+        inspections: of the page, in order.
+        thumbnails: addresses by hash, as `thumbnail_uri` gives them.
+        total: pictures of all pages.
+        offset: pictures before this page.
+        is_table: whether to draw a table.
+    """
     rows = [
         {
             "id": inspection.id,
@@ -60,7 +71,7 @@ def grid_html(
             "product": spoken(inspection.product),
             "percentile": "" if inspection.percentile is None else f"{inspection.percentile:.1f} %",
             "regions": len(inspection.regions),
-            "picture": data_uri(thumbnails[inspection.sha256], "image/jpeg"),
+            "picture": thumbnails[inspection.sha256],
         }
         for inspection in inspections
     ]
@@ -108,3 +119,11 @@ def detail_html(inspection: StoredInspection, preview: bytes, heat: bytes) -> st
 def multiple_text(inspection: StoredInspection) -> str:
     """The score against its limit."""
     return "no limit" if inspection.multiple is None else f"×{inspection.multiple:.2f} of limit"
+
+
+def thumbnail_uri(workspace: Workspace, sha256: str) -> str:
+    """A small picture as an address; an empty one where its file is gone: the others are still seen."""
+    try:
+        return data_uri(rendering.thumbnail_jpeg(workspace, sha256), "image/jpeg")
+    except StorageError:
+        return "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="

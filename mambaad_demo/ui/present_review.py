@@ -5,35 +5,27 @@ not show.
 """
 
 import io
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from mambaad_demo.pipeline.labeling import Finding
+from mambaad_demo.errors import DemoError
+from mambaad_demo.pipeline.labeling import Collection, Finding
 from mambaad_demo.storage import collecting, labels, review
-from mambaad_demo.storage.collecting import Collection
 from mambaad_demo.storage.files import FileKind
 from mambaad_demo.storage.inspections import StoredInspection
 from mambaad_demo.storage.labels import StoredDecision
 from mambaad_demo.storage.masks import mask_of
+from mambaad_demo.storage.review import Queue
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui.present import data_uri
-from mambaad_demo.ui.present_batch import multiple_text
+from mambaad_demo.ui.present_batch import multiple_text, thumbnail_uri
 from mambaad_demo.ui.reviewing import Form, Shown, Sitting, kept_mask, last_word, stretched
 from mambaad_demo.ui.words import TITLES, score_text, spoken
 from mambaad_demo.workflow import rendering
 
 WORDS = {Finding.GOOD: "good", Finding.DEFECT: "defect", Finding.UNSURE: "unsure"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Size:
-    """Of the copy of a picture that the page draws on."""
-
-    width: int
-    height: int
 
 
 def review_value(workspace: Workspace, sitting: Sitting | None) -> dict[str, Any]:
@@ -42,11 +34,16 @@ def review_value(workspace: Workspace, sitting: Sitting | None) -> dict[str, Any
         return {"item": None, "problem": "", "queue": {"left": None, "items": []}, "pace": ""}
     seen = {shown.image for shown in sitting.seen}
     left, first = review.waiting(workspace, sitting.queue, seen=seen)
-    item = None if sitting.shown is None else _item(workspace, sitting.shown, sitting.queue.reviewer)
+    item, problem = None, sitting.problem
+    if sitting.shown is not None:
+        try:
+            item = _item(workspace, sitting.shown, sitting.queue)
+        except DemoError as error:  # the queue goes on without a part that is gone, or whose files are
+            problem = str(error)
     skipped = len(seen) if left == 0 else 0
     return {
         "item": item,
-        "problem": sitting.problem,
+        "problem": problem,
         "queue": {"left": left, "items": [_waiting(workspace, one) for one in first], "seen": skipped},
         "pace": pace_text(review.pace(workspace, sitting.queue.reviewer)),
     }
@@ -59,11 +56,13 @@ def pace_text(pace: review.Pace) -> str:
     return f"{pace.decided} decided · {pace.median_seconds:.1f} s each"
 
 
-def _item(workspace: Workspace, shown: Shown, reviewer: str) -> dict[str, Any]:
+def _item(workspace: Workspace, shown: Shown, queue: Queue) -> dict[str, Any]:
+    reviewer = queue.reviewer
     inspection = review.turn_of(workspace, shown.image).inspection
-    past = [] if shown.is_repeat else labels.history(workspace, shown.image)
+    past = [] if shown.is_repeat else _known(labels.history(workspace, shown.image), queue)
     preview = rendering.preview_jpeg(workspace, inspection)
-    size = _size(preview)
+    width, height = rendering.preview_size(workspace, inspection)
+    predicted = rendering.predicted_mask_at(workspace, inspection, width, height)
     kept = kept_mask(past, reviewer)
     return {
         "image": shown.image,
@@ -78,12 +77,19 @@ def _item(workspace: Workspace, shown: Shown, reviewer: str) -> dict[str, Any]:
         ],
         "preview": data_uri(preview, "image/jpeg"),
         "heat": data_uri(rendering.heat_png(workspace, inspection), "image/png"),
-        "predicted": _mask_uri(rendering.predicted_mask_at(workspace, inspection, size.width, size.height)),
-        "kept": "" if kept is None else _mask_uri(_small(workspace, kept, size)),
+        "predicted": _mask_uri(predicted) if predicted.any() else "",
+        "kept": "" if kept is None else _mask_uri(_small(workspace, kept, width, height)),
         "types": labels.products(workspace).get(inspection.product, []),
         "form": _form(workspace, shown, reviewer, past),
         "history": [_line(one) for one in past],
     }
+
+
+def _known(past: list[StoredDecision], queue: Queue) -> list[StoredDecision]:
+    """What a reviewer may know before deciding: where everybody sees every part, not what others said."""
+    own = [one for one in past if one.reviewer == queue.reviewer]
+    has_decided = any(one.undone_at is None for one in own)
+    return past if queue.is_shared or has_decided else own
 
 
 def _form(workspace: Workspace, shown: Shown, reviewer: str, past: list[StoredDecision]) -> dict[str, Any]:
@@ -123,7 +129,7 @@ def _waiting(workspace: Workspace, inspection: StoredInspection) -> dict[str, An
         "product": spoken(inspection.product),
         "multiple": multiple_text(inspection),
         "verdict": inspection.verdict.value,
-        "picture": data_uri(rendering.thumbnail_jpeg(workspace, inspection.sha256), "image/jpeg"),
+        "picture": thumbnail_uri(workspace, inspection.sha256),
     }
 
 
@@ -131,19 +137,12 @@ def _version(inspection: StoredInspection) -> str:
     return f"{inspection.checkpoint} {inspection.checkpoint_sha256[:6]}"
 
 
-def _size(preview: bytes) -> _Size:
-    with Image.open(io.BytesIO(preview)) as image:  # reads the header alone
-        return _Size(*image.size)
-
-
-def _small(workspace: Workspace, mask_sha256: str, size: _Size) -> np.ndarray:
-    return stretched(mask_of(workspace.files.read(FileKind.MASK, mask_sha256)), size.width, size.height)
+def _small(workspace: Workspace, mask_sha256: str, width: int, height: int) -> np.ndarray:
+    return stretched(mask_of(workspace.files.read(FileKind.MASK, mask_sha256)), width, height)
 
 
 def _mask_uri(mask: np.ndarray) -> str:
-    """White where the mask is, nothing elsewhere; empty for an empty mask."""
-    if not mask.any():
-        return ""
+    """White where the mask is, nothing elsewhere."""
     picture = Image.fromarray(mask.astype(np.uint8))
     picture.putpalette([0, 0, 0, 255, 255, 255], "RGB")
     buffer = io.BytesIO()

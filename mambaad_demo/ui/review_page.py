@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from mambaad_demo.pipeline.labeling import Finding
+from mambaad_demo.pipeline.labeling import Collection, Finding
 from mambaad_demo.pipeline.prediction import Verdict
-from mambaad_demo.storage.collecting import Collection
 from mambaad_demo.storage.listing import Decided
 from mambaad_demo.ui import present
 from mambaad_demo.ui.assets import text

@@ -146,6 +146,8 @@ def build_review_tab(desk: Desk, *, tabs: gr.Tabs, tab: gr.Tab, batch_page: Batc
 def filters_of(values: Sequence[Any]) -> Filters:
     """What the controls ask for, in the order of `FilterControls.in_order`."""
     product, batch, verdict, decided, finding, collection, search, order = values
+    if finding or collection:  # of parts that nobody has decided on there are none
+        decided = Decided.SOMEBODY
     return Filters(
         product=product or "",
         job_id=batch or "",

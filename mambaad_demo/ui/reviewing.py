@@ -6,6 +6,7 @@ Which part comes next is the queue's business, drawing it `present_review.py`'s.
 import base64
 import binascii
 import io
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Self
@@ -16,13 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.pipeline.labeling import Finding, Label, Severity
-from mambaad_demo.storage import collecting, labels, review
-from mambaad_demo.storage.collecting import Collection
+from mambaad_demo.storage import labels, review
 from mambaad_demo.storage.files import FileKind
 from mambaad_demo.storage.labels import StoredDecision
 from mambaad_demo.storage.masks import mask_png
 from mambaad_demo.storage.review import Queue, Turn
 from mambaad_demo.storage.workspace import Workspace
+from mambaad_demo.workflow.rendering import preview_size
 
 _LONGEST_MASK = 4 * 2**20  # characters of a mask of at most 1024 × 1024 pixels, as the page sends it
 _MASK_START = "data:image/png;base64,"
@@ -51,7 +52,7 @@ class Action(BaseModel):
     """The picture on the screen, or the one to open."""
     finding: Finding | None = None
     teach: bool = False
-    seconds: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     form: Form = Form()
 
     @classmethod
@@ -106,7 +107,13 @@ def act(workspace: Workspace, sitting: Sitting, action: Action) -> Sitting:
         InputError: it cannot be done; nothing was changed.
         StorageError: the store failed; nothing was changed.
     """
-    sitting = replace(sitting, problem="")
+    sitting = _after(workspace, replace(sitting, problem=""), action)
+    if sitting.shown is not None and sitting.queue.is_shared and action.do not in ("decide", "draft"):
+        review.claim(workspace, sitting.shown.image, reviewer=sitting.queue.reviewer)
+    return sitting
+
+
+def _after(workspace: Workspace, sitting: Sitting, action: Action) -> Sitting:
     match action.do:
         case "decide":
             decide(workspace, sitting, action)
@@ -134,8 +141,10 @@ def decide(workspace: Workspace, sitting: Sitting, action: Action) -> StoredDeci
         raise InputError("The picture has changed meanwhile. Look again, then decide.")
     if action.finding is None:
         raise InputError("Say whether the part is good or defective.")
+    if action.teach and action.finding is not Finding.GOOD:
+        raise InputError("Only good parts can be taught as good.")
     turn = review.turn_of(workspace, image)
-    decision = labels.decide(
+    return labels.decide(
         workspace,
         image,
         Label(
@@ -148,13 +157,10 @@ def decide(workspace: Workspace, sitting: Sitting, action: Action) -> StoredDeci
         reviewer=sitting.queue.reviewer,
         inspection_id=turn.inspection.id,
         is_repeat=shown.is_repeat,
+        is_taught=action.teach,
+        is_golden=action.form.is_golden,
         seconds=action.seconds,
     )
-    if action.teach:
-        collecting.add(workspace, image, Collection.TEACH, action.finding, reviewer=sitting.queue.reviewer)
-    if action.form.is_golden and action.finding is not Finding.UNSURE:
-        collecting.add(workspace, image, Collection.GOLDEN, action.finding, reviewer=sitting.queue.reviewer)
-    return decision
 
 
 def mask_of_form(workspace: Workspace, turn: Turn, given: str, *, reviewer: str) -> bytes | None:
@@ -175,11 +181,13 @@ def mask_of_form(workspace: Workspace, turn: Turn, given: str, *, reviewer: str)
         raise InputError("The mask is no picture of this page. Draw it again.")
     try:
         content = base64.b64decode(given[len(_MASK_START) :], validate=True)
+        if struct.unpack(">II", content[16:24]) != preview_size(workspace, turn.inspection):
+            raise InputError("The mask is not the size of the picture on the page. Draw it again.")
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            if max(image.size) > 1024:
-                raise InputError("The mask is larger than the page draws it. Draw it again.")
             drawn = np.asarray(image.convert("RGBA"))[..., 3] > 127
-    except (binascii.Error, OSError, SyntaxError, ValueError) as error:
+    except (binascii.Error, struct.error, OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError("The mask did not arrive whole. Draw it again.") from error
     if not drawn.any():
         return None
@@ -213,10 +221,17 @@ def _forward(workspace: Workspace, sitting: Sitting) -> Sitting:
     """One part on: among those seen already, else a new one."""
     if sitting.position + 1 < len(sitting.seen):
         return replace(sitting, position=sitting.position + 1)
-    turn = review.next_turn(workspace, sitting.queue, seen={shown.image for shown in sitting.seen})
+    turn = review.next_turn(
+        workspace,
+        sitting.queue,
+        seen={shown.image for shown in sitting.seen},
+        repeated={shown.image for shown in sitting.seen if shown.is_repeat},
+    )
     if turn is None:
         return replace(sitting, position=len(sitting.seen))
-    return _at_end(sitting, Shown(turn.inspection.image_id, turn.is_repeat))
+    shown = Shown(turn.inspection.image_id, turn.is_repeat)
+    seen = (*(one for one in sitting.seen if one != shown), shown)
+    return replace(sitting, seen=seen, position=len(seen) - 1)
 
 
 def _opened(workspace: Workspace, sitting: Sitting, image: int) -> Sitting:
@@ -226,8 +241,12 @@ def _opened(workspace: Workspace, sitting: Sitting, image: int) -> Sitting:
 
 
 def _at_end(sitting: Sitting, shown: Shown) -> Sitting:
-    """The sitting with a picture on the screen, behind which nothing has been seen."""
-    seen = (*(one for one in sitting.seen if one != shown), shown)
+    """The sitting with a picture on the screen, behind which nothing has been seen.
+
+    What was on the screen undecided goes back into the queue.
+    """
+    left = sitting.shown if sitting.position == len(sitting.seen) - 1 else None
+    seen = (*(one for one in sitting.seen if one not in (shown, left)), shown)
     return replace(sitting, seen=seen, position=len(seen) - 1)
 
 

@@ -6,6 +6,7 @@ Decoding is the business of `data.uploads`.
 """
 
 import re
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -33,6 +34,16 @@ def uploaded_path(payload: Mapping[str, Any] | None) -> Path | None:
     if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
         raise InputError("That is no uploaded file. Upload the picture itself.")
     return path
+
+
+def new_folder(cache: str) -> Path:
+    """An empty folder for files to be downloaded, deleted in time as uploads are.
+
+    Args:
+        cache: `GRADIO_CACHE` of the component that hands them out; need not exist yet.
+    """
+    Path(cache).mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=cache))
 
 
 def delete_old_files(folder: Path, *, minutes: int) -> int:

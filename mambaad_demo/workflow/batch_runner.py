@@ -8,16 +8,24 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
-from mambaad_demo.errors import DemoError, InputError
+from mambaad_demo.errors import DemoError, InputError, StorageError
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.storage import jobs
 from mambaad_demo.storage.jobs import RESUMABLE, JobState
 from mambaad_demo.storage.workspace import Workspace
-from mambaad_demo.workflow.batches import BatchSpec, new_batch, pictures_of, run_batch
+from mambaad_demo.workflow.batches import (
+    BatchSpec,
+    new_batch,
+    pictures_of,
+    reason_of,
+    require_possible,
+    run_batch,
+)
 
 MOST_WAITING = 20
 """Batches of all visitors that wait for their turn."""
@@ -36,7 +44,8 @@ class BatchRunner:
         Args:
             catalog: where checkpoints come from.
             folder: where the files of unfinished batches lie.
-            finish: called before the files of a finished batch are deleted.
+            finish: called when all pictures are confirmed and before their files are deleted; where it
+                fails, so does the batch, which can be resumed.
         """
         self._catalog = catalog
         self._folder = folder
@@ -44,7 +53,7 @@ class BatchRunner:
         self._lane = ThreadPoolExecutor(1, thread_name_prefix="batch")
         self._stops: dict[str, threading.Event] = {}
         self._work_of: dict[str, Future[None]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def start(
         self, workspace: Workspace, spec: BatchSpec, files: Sequence[Path], *, name: str, actor: str
@@ -53,21 +62,15 @@ class BatchRunner:
 
         Raises:
             InputError: no files, no such checkpoint or category, or too many batches wait.
+            StorageError: the files cannot be taken over.
         """
         if not files:
             raise InputError("Choose pictures or a zip file first.")
         self._require_room()
-        predictor = self._catalog.predictor(spec.checkpoint)
-        if spec.category is not None and spec.category not in predictor.categories:
-            raise InputError(f"{spec.checkpoint} does not know {spec.category!r}. Choose another product.")
+        require_possible(spec, self._catalog.predictor(spec.checkpoint))
         pictures_of(files)  # refuses what cannot be a batch while its owner is still looking
         job_id = new_batch(workspace, spec, name=name, actor=actor)
-        source = self._folder / job_id
-        source.mkdir(parents=True)
-        for number, file in enumerate(files):
-            place = source / f"{number:05d}"
-            place.mkdir()
-            shutil.move(file, place / file.name)
+        self._take_over(workspace, job_id, files)
         self._queue(workspace, job_id)
         return job_id
 
@@ -77,22 +80,27 @@ class BatchRunner:
         Raises:
             InputError: it is not one of those, or its files are gone.
         """
-        facts = jobs.job(workspace, job_id)
-        if facts.state not in RESUMABLE:
-            raise InputError(f"This batch is {facts.state.value}; there is nothing to resume.")
-        if not (self._folder / job_id).is_dir():
-            raise InputError("The files of this batch are no longer here. Upload them again as a new batch.")
-        self._require_room()
-        jobs.set_state(workspace, job_id, JobState.WAITING)
-        self._queue(workspace, job_id)
+        with self._lock:  # of two that resume it at once, the second finds it waiting
+            facts = jobs.job(workspace, job_id)
+            if facts.state not in RESUMABLE:
+                raise InputError(f"This batch is {facts.state.value}; there is nothing to resume.")
+            if not (self._folder / job_id).is_dir():
+                raise InputError(
+                    "The files of this batch are no longer here. Upload them again as a new batch."
+                )
+            self._require_room()
+            jobs.set_state(workspace, job_id, JobState.WAITING)
+            self._queue(workspace, job_id)
 
     def stop(self, workspace: Workspace, job_id: str) -> None:
         """Stop a batch after the pictures at hand; what is confirmed stays."""
         jobs.job(workspace, job_id)  # of this workspace, or an error
         with self._lock:
-            stop = self._stops.get(job_id)
-        if stop is not None:
-            stop.set()
+            if job_id in self._stops:
+                self._stops[job_id].set()
+                if self._work_of[job_id].cancel():  # its turn had not come
+                    self._leave(job_id, self._stops[job_id])
+                    jobs.set_state(workspace, job_id, JobState.STOPPED)
 
     def forget(self, workspace: Workspace, job_id: str) -> None:
         """Delete the waiting files of a batch that is to be deleted.
@@ -106,12 +114,20 @@ class BatchRunner:
                 raise InputError("This batch is still running. Stop it first.")
         shutil.rmtree(self._folder / job_id, ignore_errors=True)
 
+    def discard(self, job_id: str) -> None:
+        """Stop a batch that the store no longer knows, and delete its files."""
+        with self._lock:
+            if job_id in self._stops:
+                self._stops[job_id].set()
+        shutil.rmtree(self._folder / job_id, ignore_errors=True)
+
     def wait(self, job_id: str) -> None:
         """Return when a batch is no longer at work here; at once for one that never was."""
         with self._lock:
             work = self._work_of.get(job_id)
         if work is not None:
-            work.result()
+            with suppress(CancelledError):
+                work.result()
 
     def close(self) -> None:
         """Stop everything and wait for the pictures at hand."""
@@ -125,11 +141,30 @@ class BatchRunner:
             if len(self._stops) >= MOST_WAITING:
                 raise InputError("Too many batches wait already. Try again when one of them is done.")
 
+    def _take_over(self, workspace: Workspace, job_id: str, files: Sequence[Path]) -> None:
+        source = self._folder / job_id
+        try:
+            for number, file in enumerate(dict.fromkeys(files)):
+                place = source / f"{number:05d}"
+                place.mkdir(parents=True)
+                shutil.move(file, place / file.name)
+        except OSError as error:
+            shutil.rmtree(source, ignore_errors=True)
+            problem = "The files could not be taken over: the disk may be full. Upload them again later."
+            jobs.set_state(workspace, job_id, JobState.FAILED, error=problem)
+            raise StorageError(problem) from error
+
     def _queue(self, workspace: Workspace, job_id: str) -> None:
         stop = threading.Event()
         with self._lock:
             self._stops[job_id] = stop
             self._work_of[job_id] = self._lane.submit(self._run, workspace, job_id, stop)
+
+    def _leave(self, job_id: str, stop: threading.Event) -> None:
+        """Forget a turn, unless the batch has been resumed since and has another one."""
+        with self._lock:
+            if self._stops.get(job_id) is stop:
+                del self._stops[job_id], self._work_of[job_id]
 
     def _run(self, workspace: Workspace, job_id: str, stop: threading.Event) -> None:
         try:
@@ -139,9 +174,7 @@ class BatchRunner:
         except Exception:  # the border of the thread; the store says that it failed
             log.exception("Batch %s failed", job_id)
         finally:
-            with self._lock:
-                self._stops.pop(job_id, None)
-                self._work_of.pop(job_id, None)
+            self._leave(job_id, stop)
 
     def _work(self, workspace: Workspace, job_id: str, stop: threading.Event) -> None:
         if stop.is_set():
@@ -149,16 +182,16 @@ class BatchRunner:
             return
         source = self._folder / job_id
         files = sorted(path for path in source.rglob("*") if path.is_file())
-        spec = BatchSpec.model_validate(jobs.job(workspace, job_id).spec)
         try:
+            spec = BatchSpec.model_validate(jobs.job(workspace, job_id).spec)
             predictor = self._catalog.predictor(spec.checkpoint)
             pictures = pictures_of(files)
-        except DemoError as error:
-            jobs.set_state(workspace, job_id, JobState.FAILED, error=str(error))
+        except BaseException as error:
+            jobs.set_state(workspace, job_id, JobState.FAILED, error=reason_of(error))
             raise
-        with closing(run_batch(workspace, job_id, predictor, pictures)) as steps:
+        finish = partial(self._finish, workspace, spec, files)
+        with closing(run_batch(workspace, job_id, predictor, pictures, finish=finish)) as steps:
             for _ in steps:
                 if stop.is_set():
                     return
-        self._finish(workspace, spec, files)
         shutil.rmtree(source, ignore_errors=True)

@@ -4,7 +4,7 @@ Judging and storing overlap, a few pictures at a time, so memory stays bounded w
 is confirmed is never judged again: after a crash the same call goes on where the last one ended.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -14,13 +14,13 @@ from pydantic import BaseModel, ConfigDict
 
 from mambaad_demo.data.picture_sets import Picture, list_set
 from mambaad_demo.data.uploads import read_file
-from mambaad_demo.errors import DemoError, InputError
+from mambaad_demo.errors import DemoError, InputError, UnknownCategoryError
 from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.prediction import Prediction
 from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.storage import jobs, text
 from mambaad_demo.storage.inspections import Judged, VersionFacts
-from mambaad_demo.storage.jobs import JobState, Refused
+from mambaad_demo.storage.jobs import JobFacts, JobState, Refused
 from mambaad_demo.storage.workspace import Workspace
 
 MOST_PICTURES = 20_000
@@ -84,11 +84,25 @@ def pictures_of(paths: Sequence[Path]) -> list[Picture]:
             found.append(Picture(name=path.name, is_anomalous=None, read=partial(Path, path)))
     if len(found) > MOST_PICTURES:
         raise InputError(f"These are {len(found)} pictures; send at most {MOST_PICTURES} in one batch.")
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     return [
         Picture(name=_untaken(text.note(picture.name), taken), is_anomalous=None, read=picture.read)
         for picture in found
     ]
+
+
+def require_possible(spec: BatchSpec, predictor: Predictor) -> None:
+    """Refuse what a checkpoint cannot do before there is a batch.
+
+    Raises:
+        InputError: it does not know the category, or cannot look that closely.
+    """
+    if spec.category is not None and spec.category not in predictor.categories:
+        raise UnknownCategoryError(
+            f"{spec.checkpoint} does not know {spec.category!r}. Choose another product."
+        )
+    if spec.tiles is not None:
+        predictor.tiled(spec.tiles)
 
 
 def new_batch(workspace: Workspace, spec: BatchSpec, *, name: str, actor: str) -> str:
@@ -97,7 +111,12 @@ def new_batch(workspace: Workspace, spec: BatchSpec, *, name: str, actor: str) -
 
 
 def run_batch(
-    workspace: Workspace, job_id: str, predictor: Predictor, pictures: Sequence[Picture]
+    workspace: Workspace,
+    job_id: str,
+    predictor: Predictor,
+    pictures: Sequence[Picture],
+    *,
+    finish: Callable[[], None] = lambda: None,
 ) -> Generator[Progress]:
     """Judge and confirm every picture that is not confirmed yet; stop iterating to stop.
 
@@ -105,35 +124,48 @@ def run_batch(
 
     Args:
         pictures: as `pictures_of` lists them, the same ones each time the batch is resumed.
+        finish: what else has to succeed before the batch is done; called once all pictures are confirmed.
 
     Raises:
         InputError: the job is gone, or the checkpoint does not know the category.
         StorageError: the store failed; what was confirmed stays confirmed.
     """
     facts = jobs.job(workspace, job_id)
-    spec = BatchSpec.model_validate(facts.spec)
-    predictor = predictor if spec.tiles is None else predictor.tiled(spec.tiles)
-    version = VersionFacts.of(predictor)
-    jobs.set_total(workspace, job_id, len(pictures))
-    jobs.set_state(workspace, job_id, JobState.RUNNING)
-    done = jobs.done_names(workspace, job_id)
-    count, refused = len(done), facts.refused
-    yield Progress(done=count, total=len(pictures), refused=refused)
     try:
-        for chunk, outcome in _judged(predictor, spec, pictures, done):
-            items = list(_items(chunk, outcome, spec.product))
-            jobs.add_items(workspace, job_id, items, version=version, tiles=predictor.tiles)
-            count += len(items)
-            refused += sum(isinstance(item, Refused) for _, item in items)
-            yield Progress(done=count, total=len(pictures), refused=refused)
+        yield from _confirmed(workspace, facts, predictor, pictures)
+        finish()
     except (GeneratorExit, KeyboardInterrupt):
         jobs.set_state(workspace, job_id, JobState.STOPPED)
         raise
     except BaseException as error:
-        reason = str(error) if isinstance(error, DemoError) else "It failed; the log of the server says why."
-        jobs.set_state(workspace, job_id, JobState.FAILED, error=reason)
+        jobs.set_state(workspace, job_id, JobState.FAILED, error=reason_of(error))
         raise
     jobs.set_state(workspace, job_id, JobState.DONE)
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a batch failed, in words that its owner may read."""
+    return str(error) if isinstance(error, DemoError) else "It failed; the log of the server says why."
+
+
+def _confirmed(
+    workspace: Workspace, facts: JobFacts, predictor: Predictor, pictures: Sequence[Picture]
+) -> Iterator[Progress]:
+    """Work until every picture is confirmed, telling how far that is."""
+    spec = BatchSpec.model_validate(facts.spec)
+    predictor = predictor if spec.tiles is None else predictor.tiled(spec.tiles)
+    version = VersionFacts.of(predictor)
+    jobs.set_total(workspace, facts.id, len(pictures))
+    jobs.set_state(workspace, facts.id, JobState.RUNNING)
+    done = jobs.done_names(workspace, facts.id)
+    count, refused = len(done), facts.refused
+    yield Progress(done=count, total=len(pictures), refused=refused)
+    for chunk, outcome in _judged(predictor, spec, pictures, done):
+        items = list(_items(chunk, outcome, spec.product))
+        jobs.add_items(workspace, facts.id, items, version=version, tiles=predictor.tiles)
+        count += len(items)
+        refused += sum(isinstance(item, Refused) for _, item in items)
+        yield Progress(done=count, total=len(pictures), refused=refused)
 
 
 def _judged(
@@ -191,12 +223,16 @@ def _items(
             yield item.position, Refused(name=item.name, error=str(outcome) if outcome else item.error)
 
 
-def _untaken(name: str, taken: set[str]) -> str:
-    """The name, numbered from 2 on where another picture has it."""
-    wanted, number = name, 1
+def _untaken(name: str, taken: dict[str, int]) -> str:
+    """The name, numbered from 2 on where another picture has it.
+
+    Args:
+        taken: names with the highest number that each was given; this one joins them.
+    """
+    wanted = name
     while wanted in taken:
-        number += 1
+        taken[name] += 1
         stem, dot, suffix = name.rpartition(".")
-        wanted = f"{stem}-{number}.{suffix}" if dot else f"{name}-{number}"
-    taken.add(wanted)
+        wanted = f"{stem}-{taken[name]}.{suffix}" if dot else f"{name}-{taken[name]}"
+    taken[wanted] = 1
     return wanted

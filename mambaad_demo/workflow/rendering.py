@@ -21,6 +21,12 @@ def preview_jpeg(workspace: Workspace, inspection: StoredInspection) -> bytes:
     return workspace.files.read(FileKind.PREVIEW, inspection.sha256)
 
 
+def preview_size(workspace: Workspace, inspection: StoredInspection) -> tuple[int, int]:
+    """Width and height of the preview, which masks are drawn on."""
+    with Image.open(io.BytesIO(preview_jpeg(workspace, inspection))) as preview:  # reads the header alone
+        return preview.size
+
+
 def thumbnail_jpeg(workspace: Workspace, sha256: str) -> bytes:
     """A picture as a small JPEG."""
     return workspace.files.read(FileKind.THUMBNAIL, sha256)

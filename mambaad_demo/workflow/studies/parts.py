@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from mambaad_demo.errors import TooFewImagesError
-from mambaad_demo.pipeline.labeling import Finding
+from mambaad_demo.pipeline.labeling import Collection, Finding
 from mambaad_demo.storage import labels
-from mambaad_demo.storage.collecting import Collection, members
+from mambaad_demo.storage.collecting import members
 from mambaad_demo.storage.inspections import inspections
 from mambaad_demo.storage.studies import StoredPicture, pictures
 from mambaad_demo.storage.workspace import Workspace

@@ -6,10 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from mambaad_demo.pipeline.labeling import Finding, Label
+from mambaad_demo.pipeline.labeling import Collection, Finding, Label
 from mambaad_demo.pipeline.prediction import Limits, Verdict
 from mambaad_demo.storage import collecting, labels
-from mambaad_demo.storage.collecting import Collection
 from mambaad_demo.storage.inspections import StoredInspection, VersionFacts
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.workflow.studies.study import (

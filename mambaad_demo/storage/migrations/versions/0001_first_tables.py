@@ -108,6 +108,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["product_id"], ["products.id"], name=op.f("fk_images_product_id_products")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_images")),
         sa.UniqueConstraint("workspace", "sha256", name=op.f("uq_images_workspace_sha256")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_images_product_id"), "images", ["product_id"], unique=False)
     op.create_index(op.f("ix_images_sha256"), "images", ["sha256"], unique=False)
@@ -149,7 +150,7 @@ def upgrade() -> None:
         sa.Column("percentile", sa.Double(), nullable=True),
         sa.Column("check_limit", sa.Double(), nullable=True),
         sa.Column("reject_limit", sa.Double(), nullable=True),
-        sa.Column("pixel_median", sa.Float(), nullable=False),
+        sa.Column("pixel_median", sa.Double(), nullable=False),
         sa.Column("closeness", sa.Double(), nullable=True),
         sa.Column("verdict", sa.String(length=10), nullable=False),
         sa.Column("regions", sa.JSON(), nullable=False),
@@ -170,6 +171,7 @@ def upgrade() -> None:
             ["version_id"], ["versions.id"], name=op.f("fk_inspections_version_id_versions")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_inspections")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_inspections_closeness"), "inspections", ["closeness"], unique=False)
     op.create_index("ix_inspections_image_version", "inspections", ["image_id", "version_id"], unique=False)
@@ -201,6 +203,8 @@ def upgrade() -> None:
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("mask_sha256", sa.String(length=64), nullable=True),
         sa.Column("is_repeat", sa.Boolean(), nullable=False),
+        sa.Column("is_taught", sa.Boolean(), nullable=False),
+        sa.Column("is_golden", sa.Boolean(), nullable=False),
         sa.Column("seconds", sa.Double(), nullable=True),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("undone_at", sa.DateTime(timezone=True), nullable=True),
@@ -217,6 +221,7 @@ def upgrade() -> None:
             ["reviewer_id"], ["reviewers.id"], name=op.f("fk_decisions_reviewer_id_reviewers")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_decisions")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_decisions_image_id"), "decisions", ["image_id"], unique=False)
     op.create_index("ix_decisions_reviewer_image", "decisions", ["reviewer_id", "image_id"], unique=False)
