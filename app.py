@@ -40,14 +40,17 @@ def main() -> None:
         retention_minutes=settings.retention_minutes,
     )
     app = build_app(catalog, desk, retention_minutes=settings.retention_minutes)
-    app.launch(
-        **launch_options(
-            host=settings.host,
-            port=settings.port,
-            max_upload_mb=settings.max_upload_mb,
-            on_space=settings.on_space,
+    try:
+        app.launch(
+            **launch_options(
+                host=settings.host,
+                port=settings.port,
+                max_upload_mb=settings.max_upload_mb,
+                on_space=settings.on_space,
+            )
         )
-    )
+    finally:
+        desk.close()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.pipeline.labeling import Collection, Finding
-from mambaad_demo.storage import audit
-from mambaad_demo.storage.insertion import add_if_missing, id_of
+from mambaad_demo.storage import audit, memberships
+from mambaad_demo.storage.insertion import id_of
 from mambaad_demo.storage.labels import reviewer_name
 from mambaad_demo.storage.tables import Image, Membership, Product, Reviewer
 from mambaad_demo.storage.workspace import Workspace
@@ -46,10 +46,7 @@ def add(
         if image is None or image.workspace != workspace.key:
             raise InputError("This picture is no longer here. Load the page again.")
         added_by = id_of(session, Reviewer, {"workspace": workspace.key, "name": name})
-        key = {"image_id": image_id, "collection": collection.value}
-        word = {"finding": finding.value, "added_by": added_by}
-        if not add_if_missing(session, Membership, key | word):
-            session.execute(update(Membership).filter_by(**key).values(word))
+        memberships.join(session, image_id, collection, finding.value, added_by)
         audit.note(
             session,
             workspace,

@@ -103,10 +103,12 @@ def next_turn(
 
 
 def claim(workspace: Workspace, image_id: int, *, reviewer: str) -> None:
-    """Keep a picture that is on a reviewer's screen from others, unless one of them has it already."""
+    """Keep a picture that is on a reviewer's screen from others, unless one of them has it or it is gone."""
     key = {"workspace": workspace.key, "name": reviewer_name(reviewer)}
     with workspace.database.writing() as session:
-        _claim(session, image_id, id_of(session, Reviewer, key))
+        image = session.get(Image, image_id)
+        if image is not None and image.workspace == workspace.key:
+            _claim(session, image_id, id_of(session, Reviewer, key))
 
 
 def waiting(

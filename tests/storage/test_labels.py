@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from mambaad_demo.errors import InputError, StorageError
-from mambaad_demo.pipeline.labeling import Finding, Label, Severity
+from mambaad_demo.pipeline.labeling import Collection, Finding, Label, Severity
 from mambaad_demo.storage import audit, labels, text
 from mambaad_demo.storage.audit import entries
+from mambaad_demo.storage.collecting import members
 from mambaad_demo.storage.files import FileKind
 from mambaad_demo.storage.labels import decide, draft, history, labeled_images, redo, save_draft, undo
 from mambaad_demo.storage.masks import mask_of, mask_png
@@ -147,6 +148,20 @@ class TestDeciding:
         with pytest.raises(InputError, match="another picture"):
             decide(workspace, first.image_id, GOOD, reviewer="Mira", inspection_id=second.id)
         assert history(workspace, first.image_id) == []
+
+
+class TestCollections:
+    def test_two_reviewers_may_put_a_part_into_the_golden_set_at_once(self, workspace, part):
+        start = threading.Barrier(4, timeout=60)
+
+        def keep(reviewer: str) -> int:
+            start.wait()
+            return decide(workspace, part, GOOD, reviewer=reviewer, is_golden=True).id
+
+        with ThreadPoolExecutor(4) as threads:
+            made = set(threads.map(keep, ("Mira", "Ben", "Ada", "Kim")))
+        assert {decision.id for decision in history(workspace, part)} == made
+        assert len(members(workspace, Collection.GOLDEN)) == 1
 
 
 class TestTaxonomy:

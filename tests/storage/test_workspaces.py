@@ -92,6 +92,7 @@ CHANGING: dict[Any, Call] = {
     labels.save_draft: lambda ours, ids: labels.save_draft(ours, ids.image, {}, reviewer="Mira"),
     labels.undo: lambda ours, ids: labels.undo(ours, reviewer="Mira"),
     removal.delete_job: lambda ours, ids: removal.delete_job(ours, ids.job, actor="Mira"),
+    review.claim: lambda ours, ids: review.claim(ours, ids.image, reviewer="Mira"),
     review.next_turn: lambda ours, ids: review.next_turn(ours, QUEUE),
 }
 """Functions that would change something of theirs; they do not, and find nothing or say it is not here."""

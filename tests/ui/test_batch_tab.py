@@ -56,17 +56,29 @@ class Page:
         return self.desk.workspace(request)
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The page over an empty desk; building it takes longest."""
+    page = Page(desk_in(tmp_path_factory.mktemp("built"), catalog=Shelf(Scorer())))
+    page.desk.close()
+    return page
+
+
 @pytest.fixture
-def new_page(tmp_path):
-    pages = []
+def new_page(built, tmp_path, monkeypatch):
+    """Makes the page work over a desk of the test's own."""
+    desks = []
 
     def new(*predictors, **how):
-        pages.append(Page(desk_in(tmp_path, catalog=Shelf(*(predictors or [Scorer()])), **how)))
-        return pages[-1]
+        desks.append(desk_in(tmp_path, catalog=Shelf(*(predictors or [Scorer()])), **how))
+        vars(built.desk).update(vars(desks[-1]))
+        return built
 
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setattr(built.parts.delivery, "GRADIO_CACHE", str(tmp_path / "cache"))
     yield new
-    for page in pages:
-        page.desk.close()
+    for desk in desks:
+        desk.close()
 
 
 @pytest.fixture
@@ -242,9 +254,8 @@ def test_the_result_pack_is_written_where_gradio_may_send_it_from(page, upload):
         assert "results.csv" in archive.namelist()
 
 
-def test_a_result_pack_needs_no_upload_before_it(new_page, tmp_path, monkeypatch):
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "not yet there"))
-    page = new_page()
+def test_a_result_pack_needs_no_upload_before_it(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(page.parts.delivery, "GRADIO_CACHE", str(tmp_path / "not yet there"))
     job_id = inspected(page.workspace(), parts(1))
     assert page.call("prepare_pack", job_id)["delivery"].endswith(".zip")
 

@@ -34,6 +34,9 @@ class Api:
         self.desk = desk
         with gr.Blocks(analytics_enabled=False) as self.blocks:
             build_dashboard_api(desk, FigureBook())
+        (self.pack,) = [
+            block for block in self.blocks.blocks.values() if getattr(block, "label", "") == "result pack"
+        ]
 
     def handler(self, api_name):
         (fn,) = [fn for fn in self.blocks.fns.values() if fn.api_name == api_name]
@@ -53,17 +56,29 @@ class Api:
         return self.desk.workspace(request)
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The endpoints over an empty desk; building them takes longest."""
+    api = Api(desk_in(tmp_path_factory.mktemp("built"), catalog=Shelf(Scorer())))
+    api.desk.close()
+    return api
+
+
 @pytest.fixture
-def new_api(tmp_path):
-    apis = []
+def new_api(built, tmp_path, monkeypatch):
+    """Makes the endpoints work over a desk of the test's own."""
+    desks = []
 
     def new(*predictors, **how):
-        apis.append(Api(desk_in(tmp_path, catalog=Shelf(*(predictors or [Scorer()])), **how)))
-        return apis[-1]
+        desks.append(desk_in(tmp_path, catalog=Shelf(*(predictors or [Scorer()])), **how))
+        vars(built.desk).update(vars(desks[-1]))
+        return built
 
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setattr(built.pack, "GRADIO_CACHE", str(tmp_path / "cache"))
     yield new
-    for api in apis:
-        api.desk.close()
+    for desk in desks:
+        desk.close()
 
 
 @pytest.fixture
@@ -123,9 +138,8 @@ def test_a_batch_can_be_looked_at_later(api):
     assert len(jobs.jobs(api.workspace())) == 1
 
 
-def test_a_pack_needs_no_upload_before_it(new_api, tmp_path, monkeypatch):
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "not yet there"))
-    api = new_api()
+def test_a_pack_needs_no_upload_before_it(api, tmp_path, monkeypatch):
+    monkeypatch.setattr(api.pack, "GRADIO_CACHE", str(tmp_path / "not yet there"))
     ((_, pack),) = api.batch(batch=inspected(api.workspace(), parts(1)))
     assert zipfile.is_zipfile(pack)
 

@@ -121,15 +121,14 @@ def test_defects_without_masks_are_told(store):
 
 def test_a_shift_is_told_without_a_verdict_on_its_cause(busy):
     html = present_metrics.drift_html(shown(busy).drift)
-    assert html.count("differs from the reference") == 2  # brightness, and the score of the flat maps
+    assert "differs from the reference" in html
     assert "look at light, camera and parts" in html
-    assert "first 30 pictures known to be good" in html
+    assert "first 31 pictures, good and defective" in html
 
 
-@pytest.mark.parametrize(("good", "newer", "words"), [(3, 30, "known to be good"), (30, 3, "newer pictures")])
-def test_without_enough_pictures_drift_says_what_it_takes(store, good, newer, words):
-    html = present_metrics.drift_html(shown(line(store, good=good, newer=newer)).drift)
-    assert words in html
+def test_without_enough_pictures_drift_says_what_it_takes(store):
+    html = present_metrics.drift_html(shown(line(store, good=20, newer=3)).drift)
+    assert "twice 20 pictures" in html
     assert "<table" not in html
 
 

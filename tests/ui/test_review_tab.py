@@ -63,17 +63,28 @@ class Page:
         return self.desk.workspace(ADA)
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The page over an empty desk; building it takes longest."""
+    page = Page(desk_in(tmp_path_factory.mktemp("built"), catalog=Shelf(Scorer())))
+    page.desk.close()
+    return page
+
+
 @pytest.fixture
-def new_page(tmp_path):
-    pages = []
+def new_page(built, tmp_path):
+    """Makes the page work over a desk of the test's own."""
+    desks = []
 
     def new(**how):
-        pages.append(Page(desk_in(tmp_path, catalog=Shelf(Scorer()), **how)))
-        return pages[-1]
+        desks.append(desk_in(tmp_path, catalog=Shelf(Scorer()), **how))
+        vars(built.desk).update(vars(desks[-1]))
+        built.sitting = None
+        return built
 
     yield new
-    for page in pages:
-        page.desk.close()
+    for desk in desks:
+        desk.close()
 
 
 @pytest.fixture

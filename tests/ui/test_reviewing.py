@@ -427,7 +427,7 @@ class TestRepeats:
     @pytest.fixture
     def repeat(self, workspace):
         """A sitting with a hidden repeat on the screen."""
-        inspected(workspace, parts(20))
+        inspected(workspace, parts(14))
         sitting = begin(workspace, queue_of("mira"))
         for _ in range(10):
             sitting = act(

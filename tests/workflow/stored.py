@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +23,8 @@ from mambaad_demo.hub.schemas import CalibrationFile
 from mambaad_demo.pipeline.prediction import Limits, Prediction
 from mambaad_demo.pipeline.regions import find_regions
 from mambaad_demo.storage import jobs, listing, review
+from mambaad_demo.storage.database import Database
+from mambaad_demo.storage.files import FileStore
 from mambaad_demo.storage.inspections import StoredInspection, sha256_of
 from mambaad_demo.storage.listing import Filters, Order
 from mambaad_demo.storage.review import Queue
@@ -38,7 +41,8 @@ SPEC = BatchSpec(checkpoint="scorer")
 
 def part(score: float = 0.2, number: int = 0, *, width: int = WIDTH, height: int = HEIGHT) -> bytes:
     """A PNG that is judged as `score`, to 1/255; other numbers give other pictures."""
-    pixels = np.random.default_rng(number).integers(60, 120, (height, width, 3), np.uint8)
+    noise = np.random.default_rng(number).integers(60, 120, (HEIGHT, WIDTH, 3), np.uint8)
+    pixels = np.tile(noise, (height // HEIGHT + 1, width // WIDTH + 1, 1))[:height, :width]
     pixels[0, 0] = round(score * 255)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
@@ -144,10 +148,21 @@ class Shelf:
         return self.predictors[name]
 
 
+@cache
+def _empty_database() -> bytes:
+    """A file with all tables; making them takes longer than most tests."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "store.db"
+        Database.open(f"sqlite:///{path}").close()
+        return path.read_bytes()
+
+
 @contextmanager
 def open_store(folder: Path) -> Iterator[Workspace]:
     """An empty SQLite store that is closed in the end."""
-    workspace = Workspace.open(f"sqlite:///{folder / 'store.db'}", str(folder / "files"))
+    (folder / "store.db").write_bytes(_empty_database())
+    database = Database.at_any_schema(f"sqlite:///{folder / 'store.db'}")
+    workspace = Workspace(database, FileStore(str(folder / "files")))
     try:
         yield workspace
     finally:

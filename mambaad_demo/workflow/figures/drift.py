@@ -1,9 +1,10 @@
 """Whether pictures change while time goes by: score, brightness, sharpness and how unlike calibration they
 look.
 
-The reference are the first pictures that somebody called good. The newest ones, without those called
-defective, are held against it with the Mann–Whitney test, and the p-values corrected after Bonferroni. A
-picture counts once, when the version first saw it: the same file again says nothing new.
+The first pictures are the reference, and the newest are held against them with the Mann–Whitney test, whose
+p-values are corrected after Bonferroni. Labels play no part: reviewers begin with the doubtful pictures, so
+those known to be good are not like the others, and a difference would be found where there is none. A picture
+counts once, when the version first saw it: the same file again says nothing new.
 
 Legend: `t` pictures in time order.
 """
@@ -15,14 +16,13 @@ from datetime import datetime
 import numpy as np
 from scipy import stats
 
-from mambaad_demo.pipeline.labeling import Finding, LabeledImage
 from mambaad_demo.storage.inspections import StoredInspection
 from mambaad_demo.workflow.figures.labeled_scores import LabeledSet
 
 WINDOW = 25
 """Pictures under the rolling median."""
 REFERENCE = 50
-"""Good pictures at the most, and `FEWEST` at the least, that make the reference."""
+"""Pictures at the most, and `FEWEST` at the least, that make the reference."""
 NEWEST = 50
 FEWEST = 20
 LEVEL = 0.01
@@ -82,28 +82,22 @@ class Drift:
 
     series: tuple[Series, ...]
     n_reference: int
-    """0 where too few pictures are known to be good."""
+    """0 where there are too few pictures."""
     reference_from: datetime | None
     reference_to: datetime | None
 
 
-def drift(labeled: LabeledSet, labels: Sequence[LabeledImage]) -> Drift:
+def drift(labeled: LabeledSet) -> Drift:
     """Follow the pictures of a version.
 
     Args:
         labeled: whose inspections are followed.
-        labels: what people say about the pictures of the product.
     """
-    findings = {label.image_id: label.finding for label in labels}
     seen = _first_seen(labeled.inspections)
-    reference = [one for one in seen if findings.get(one.image_id) is Finding.GOOD][:REFERENCE]
-    if len(reference) < FEWEST:
-        reference = []
-    used = {one.image_id for one in reference}
-    later = [
-        one for one in seen if one.image_id not in used and findings.get(one.image_id) is not Finding.DEFECT
-    ]
-    series = [_series(name, seen, reference, later[-NEWEST:]) for name in QUANTITIES]
+    size = min(REFERENCE, len(seen) // 2)
+    reference = seen[:size] if size >= FEWEST else []
+    newest = seen[len(reference) :][-NEWEST:] if reference else []
+    series = [_series(name, seen, reference, newest) for name in QUANTITIES]
     return Drift(
         series=_corrected([one for one in series if len(one.values)]),
         n_reference=len(reference),

@@ -83,7 +83,7 @@ def overview(
         confusion=confusion(labeled),
         rates=error_rates(labeled),
         sweep=limit_sweep(labeled),
-        drift=drift(labeled, chosen),
+        drift=drift(labeled),
         agreement=agreement(everybody, labels.repeats(workspace, product=product)),
     )
 

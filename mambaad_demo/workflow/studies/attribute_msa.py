@@ -139,9 +139,8 @@ def _appraisal(references: Mapping[str, Reference], appraiser: Appraiser) -> App
 
 
 def _is_own(reference: Reference, appraiser: Appraiser) -> bool:
-    return (
-        appraiser.is_person and reference.source is Source.CONSENSUS and set(reference.by) <= {appraiser.name}
-    )
+    """Whether the reference is nobody's word but the appraiser's, in the golden set or out of it."""
+    return appraiser.is_person and bool(reference.by) and set(reference.by) <= {appraiser.name}
 
 
 def _rate(
