@@ -31,11 +31,12 @@ def main() -> None:
         precision=settings.precision,
     )
     store = Workspace.open(settings.database_url, settings.files_url)
-    mark_orphans(store)
+    runner = BatchRunner(catalog, settings.home / "batches", finish=read_folder_labels)
+    mark_orphans(store, runner.left_over())
     desk = Desk(
         store,
         catalog,
-        BatchRunner(catalog, settings.home / "batches", finish=read_folder_labels),
+        runner,
         is_private=settings.on_space,
         retention_minutes=settings.retention_minutes,
     )

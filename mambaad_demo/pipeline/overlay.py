@@ -52,7 +52,12 @@ def levels_png(values: np.ndarray, max_side: int = PREVIEW_SIDE) -> bytes:
 
 def preview_jpeg(prediction: Prediction, max_side: int = PREVIEW_SIDE) -> bytes:
     """The image itself, at most `max_side` pixels, without metadata."""
-    return _encoded(_shrunk(Image.fromarray(prediction.image), max_side), "JPEG", quality=88)
+    return small_jpeg(prediction.image, max_side)
+
+
+def small_jpeg(image: np.ndarray, max_side: int) -> bytes:
+    """Any image (H, W, 3) uint8, at most `max_side` pixels."""
+    return _encoded(_shrunk(Image.fromarray(image), max_side), "JPEG", quality=88)
 
 
 def seen_jpeg(prediction: Prediction, max_side: int = PREVIEW_SIDE) -> bytes:

@@ -3,14 +3,17 @@
 A file appears whole or not at all, and is never changed. Which files are needed is the tables' business.
 """
 
+import os
 import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 
 import fsspec
 from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
 
 from mambaad_demo.errors import StorageError
 
@@ -65,6 +68,7 @@ class FileStore:
             partial = f"{path}.{secrets.token_hex(6)}{_PARTIAL}"
             try:
                 self._system.pipe_file(partial, content)
+                self._settle(partial)
                 self._rename(partial, path)
             except BaseException:
                 self._remove(partial)
@@ -109,6 +113,12 @@ class FileStore:
         else:  # where files cannot be renamed, fsspec's own way takes brackets in an address for a pattern
             self._system.cp_file(old, new)
             self._system.rm_file(old)
+
+    def _settle(self, path: str) -> None:
+        """Wait until a local file is on the disk, as the rows that will name it are."""
+        if isinstance(self._system, LocalFileSystem):
+            with Path(path).open("rb") as file:
+                os.fsync(file.fileno())
 
     def _remove(self, path: str) -> None:
         if self._system.exists(path):

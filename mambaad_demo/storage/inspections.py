@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, select, update
 from sqlalchemy.orm import Session
 
 from mambaad_demo.errors import CheckpointError, InputError
-from mambaad_demo.pipeline.overlay import contour_paths, preview_jpeg
+from mambaad_demo.pipeline.overlay import contour_paths, small_jpeg
 from mambaad_demo.pipeline.photo_quality import photo_quality
 from mambaad_demo.pipeline.prediction import Limits, Prediction, Verdict
 from mambaad_demo.pipeline.predictor import Predictor
@@ -120,12 +120,32 @@ def write_files(workspace: Workspace, judged: Judged) -> str:
     prediction = judged.prediction
     anomaly_map = maps.packed(prediction.model_map)
     map_sha256 = sha256_of(anomaly_map)
-    workspace.files.write(FileKind.PICTURE, prediction.sha256, judged.content)
+    write_picture(workspace, prediction.sha256, judged.content, prediction.image)
     workspace.files.write(FileKind.MAP, map_sha256, anomaly_map)
-    for kind, side in ((FileKind.PREVIEW, PREVIEW_SIDE), (FileKind.THUMBNAIL, THUMBNAIL_SIDE)):
-        if not workspace.files.holds(kind, prediction.sha256):
-            workspace.files.write(kind, prediction.sha256, preview_jpeg(prediction, side))
     return map_sha256
+
+
+def write_picture(workspace: Workspace, sha256: str, content: bytes, image: np.ndarray) -> None:
+    """Write a picture and its small versions.
+
+    Args:
+        workspace: where to.
+        sha256: of the content.
+        content: the file as it came.
+        image: (H, W, 3) uint8, upright.
+    """
+    workspace.files.write(FileKind.PICTURE, sha256, content)
+    for kind, side in ((FileKind.PREVIEW, PREVIEW_SIDE), (FileKind.THUMBNAIL, THUMBNAIL_SIDE)):
+        if not workspace.files.holds(kind, sha256):
+            workspace.files.write(kind, sha256, small_jpeg(image, side))
+
+
+def restore_files(workspace: Workspace, judged: Judged, map_sha256: str) -> None:
+    """Write again what somebody deleted while the rows were on their way in."""
+    kinds = (FileKind.PICTURE, FileKind.PREVIEW, FileKind.THUMBNAIL)
+    has_picture = all(workspace.files.holds(kind, judged.prediction.sha256) for kind in kinds)
+    if not has_picture or not workspace.files.holds(FileKind.MAP, map_sha256):
+        write_files(workspace, judged)
 
 
 def add_inspection(

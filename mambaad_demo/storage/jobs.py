@@ -2,7 +2,7 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -20,6 +20,7 @@ from mambaad_demo.storage.inspections import (
     add_inspection,
     product_id,
     product_name,
+    restore_files,
     selection,
     stored,
     write_files,
@@ -130,13 +131,13 @@ def set_total(workspace: Workspace, job_id: str, total: int) -> None:
         _row(session, workspace, job_id).total = total
 
 
-def mark_orphans(workspace: Workspace) -> int:
-    """After a start: what the store believes to be running has no process any more. Returns how many, in all
-    workspaces."""
+def mark_orphans(workspace: Workspace, job_ids: Collection[str]) -> int:
+    """After a start: those of a server's own jobs that the store believes to be running have no process any
+    more. Returns how many, in all workspaces."""
     with workspace.database.writing() as session:
         changed = session.execute(
             update(Job)
-            .where(Job.state.in_([JobState.RUNNING.value, JobState.WAITING.value]))
+            .where(Job.state.in_([JobState.RUNNING.value, JobState.WAITING.value]), Job.id.in_(list(job_ids)))
             .values(state=JobState.INTERRUPTED.value)
         )
         return int(changed.rowcount)  # type: ignore[attr-defined]
@@ -176,6 +177,9 @@ def add_items(
             else:
                 row.error = text.note(item.error)
             session.add(row)
+    for place, item in items:
+        if isinstance(item, Judged):
+            restore_files(workspace, item, maps[place])
 
 
 def _unconfirmed(session: Session, job_id: str, items: Sequence[_Outcome]) -> dict[str, _Outcome]:

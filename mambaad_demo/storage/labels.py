@@ -113,7 +113,10 @@ def decide(
             mask=mask_sha256,
             repeat=is_repeat,
         )
-        return _stored(decision, name)
+        stored = _stored(decision, name)
+    if mask_sha256 is not None and label.mask is not None:
+        workspace.files.write(FileKind.MASK, mask_sha256, label.mask)  # again, if it was deleted meanwhile
+    return stored
 
 
 def undo(workspace: Workspace, *, reviewer: str) -> StoredDecision | None:

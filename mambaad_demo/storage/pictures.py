@@ -1,19 +1,16 @@
 """Pictures as such: listed, and taken in without an inspection, as imports of labels need it."""
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image as PillowImage
 from sqlalchemy import select
 
 from mambaad_demo.data.uploads import load_image
 from mambaad_demo.errors import InputError
 from mambaad_demo.pipeline.photo_quality import photo_quality
 from mambaad_demo.storage import text
-from mambaad_demo.storage.files import FileKind
 from mambaad_demo.storage.insertion import id_of
-from mambaad_demo.storage.inspections import PREVIEW_SIDE, THUMBNAIL_SIDE
+from mambaad_demo.storage.inspections import write_picture
 from mambaad_demo.storage.masks import checked_mask
 from mambaad_demo.storage.tables import Image, Product
 from mambaad_demo.storage.workspace import Workspace
@@ -79,7 +76,7 @@ def add_picture(
     height, width = image.shape[:2]
     if mask is not None:
         checked_mask(mask, width, height)
-    _write_files(workspace, loaded.sha256, content, image)
+    write_picture(workspace, loaded.sha256, content, image)
     quality = photo_quality(image)
     with workspace.database.writing() as session:
         product_id = id_of(
@@ -96,22 +93,3 @@ def add_picture(
             brightness=quality.brightness,
             sharpness=quality.sharpness,
         )
-
-
-def _write_files(workspace: Workspace, sha256: str, content: bytes, image: np.ndarray) -> None:
-    workspace.files.write(FileKind.PICTURE, sha256, content)
-    for kind, side in ((FileKind.PREVIEW, PREVIEW_SIDE), (FileKind.THUMBNAIL, THUMBNAIL_SIDE)):
-        if not workspace.files.holds(kind, sha256):
-            workspace.files.write(kind, sha256, _jpeg(image, side))
-
-
-def _jpeg(image: np.ndarray, side: int) -> bytes:
-    """(H, W, 3) uint8 as a JPEG of at most `side` pixels."""
-    picture = PillowImage.fromarray(image)
-    scale = min(1.0, side / max(picture.size))
-    if scale < 1.0:
-        width, height = (max(1, round(length * scale)) for length in picture.size)
-        picture = picture.resize((width, height), PillowImage.Resampling.BILINEAR, reducing_gap=2.0)
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()

@@ -3,15 +3,28 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import SQLColumnExpression, delete, select, update
+from sqlalchemy import SQLColumnExpression, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.storage import audit, studies
 from mambaad_demo.storage.files import FileKind
-from mambaad_demo.storage.tables import Decision, Image, Inspection, Job, JobItem
+from mambaad_demo.storage.jobs import JobState
+from mambaad_demo.storage.tables import (
+    AuditEntry,
+    Decision,
+    Image,
+    Inspection,
+    Job,
+    JobItem,
+    Product,
+    Reviewer,
+    SavedView,
+    Study,
+)
 from mambaad_demo.storage.workspace import Workspace
 
+_WORKING = (JobState.RUNNING.value, JobState.WAITING.value)
 _OF_A_PICTURE = (FileKind.PICTURE, FileKind.PREVIEW, FileKind.THUMBNAIL)
 
 
@@ -57,21 +70,50 @@ def delete_job(workspace: Workspace, job_id: str, *, actor: str) -> int:
         audit.note(
             session, workspace, actor=actor, action="deleted", subject=f"job {job_id}", pictures=len(gone)
         )
-        unneeded = _unneeded(session, pictures, maps, {mask for mask in masks if mask})
-    for kind, sha256 in unneeded:
-        workspace.files.delete(kind, sha256)
+        _delete_unneeded(session, workspace, pictures, maps, {mask for mask in masks if mask})
     return len(gone)
 
 
+def delete_workspace(workspace: Workspace) -> None:
+    """Delete everything of a workspace: batches, pictures, labels, people, studies and the audit trail."""
+    ours = Image.workspace == workspace.key
+    with workspace.database.writing() as session:
+        pictures = set(session.scalars(select(Image.sha256).where(ours)))
+        maps = set(session.scalars(select(Inspection.map_sha256).join(Image).where(ours)))
+        masks = set(session.scalars(select(Decision.mask_sha256).join(Image).where(ours)))
+        for table in (Job, Image, Study, SavedView, Reviewer, Product, AuditEntry):
+            session.execute(delete(table).where(table.workspace == workspace.key))
+        _delete_unneeded(session, workspace, pictures, maps, {mask for mask in masks if mask})
+
+
 def delete_old_workspaces(workspace: Workspace, *, before: datetime, keep: str) -> list[str]:
-    """Delete batches and studies from before a moment in all workspaces but one; returns the batches' ids."""
-    query = select(Job.id, Job.workspace).where(Job.created_at < before, Job.workspace != keep)
+    """Delete batches and studies from before a moment in all workspaces but one, and whole workspaces where
+    nothing was done since; what is being worked on waits. Returns the ids of the batches that went."""
+    old = select(Job.id, Job.workspace).where(Job.created_at < before, Job.workspace != keep)
+    idle = (
+        select(AuditEntry.workspace).group_by(AuditEntry.workspace).having(func.max(AuditEntry.at) < before)
+    )
     with workspace.database.reading() as session:
-        found = [(job_id, owner) for job_id, owner in session.execute(query)]
+        working = list(session.scalars(select(Job.id).where(Job.state.in_(_WORKING))))
+        found = [(job_id, owner) for job_id, owner in session.execute(old.where(Job.id.not_in(working)))]
+        busy = set(session.scalars(select(Job.workspace).where(Job.id.in_(working))))
+        left = set(session.scalars(idle)) - busy - {keep}
     for job_id, owner in found:
         delete_job(workspace.of(owner), job_id, actor="retention")
+    for owner in left:
+        delete_workspace(workspace.of(owner))
     studies.delete_old(workspace, before=before, keep=keep)
     return [job_id for job_id, _ in found]
+
+
+def _delete_unneeded(
+    session: Session, workspace: Workspace, pictures: set[str], maps: set[str], masks: set[str]
+) -> None:
+    """Delete files that no row names any more, while the rows are held: who adds such a row again waits, and
+    then looks for its files (`jobs.add_items`)."""
+    session.flush()
+    for kind, sha256 in _unneeded(session, pictures, maps, masks):
+        workspace.files.delete(kind, sha256)
 
 
 def _unneeded(

@@ -85,7 +85,6 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
         with shown_to_user():
             try:
                 workspace = desk.workspace(request)
-                desk.expire()
                 files = [path for path in map(uploaded_path, uploads or []) if path is not None]
                 spec = BatchSpec(
                     checkpoint=checkpoint,

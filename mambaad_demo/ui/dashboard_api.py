@@ -13,6 +13,7 @@ from mambaad_demo.pipeline.labeling import Finding, Label, LabeledImage, Severit
 from mambaad_demo.storage import jobs, labels
 from mambaad_demo.storage.jobs import JobFacts
 from mambaad_demo.storage.workspace import Workspace
+from mambaad_demo.ui.batch_tab import UNFINISHED
 from mambaad_demo.ui.desk import SOMEBODY, Desk
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.uploads import new_folder, uploaded_path
@@ -90,6 +91,9 @@ def build_dashboard_api(desk: Desk, book: FigureBook) -> None:
                 batch = desk.runner.start(workspace, spec, sent, name=name, actor=SOMEBODY)
                 yield batch_json(workspace, batch), None
                 desk.runner.wait(batch)
+            if jobs.job(workspace, batch).state in UNFINISHED:
+                yield batch_json(workspace, batch), None
+                return
             folder = new_folder(pack.GRADIO_CACHE)
             result_pack.write_zip(workspace, batch, folder / "results.zip")
             yield batch_json(workspace, batch), str(folder / "results.zip")
@@ -143,7 +147,7 @@ def build_dashboard_api(desk: Desk, book: FigureBook) -> None:
         [batch_result, pack],
         api_name="batch",
         api_description=BATCH_DESCRIPTION,
-        concurrency_limit=4,
+        concurrency_limit=8,
         **public,
     )
     label_button.click(

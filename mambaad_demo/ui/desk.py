@@ -1,5 +1,6 @@
 """What the pages of stored work share: the store as a visitor may see it, checkpoints, the batch runner."""
 
+import threading
 from datetime import timedelta
 
 import gradio as gr
@@ -10,6 +11,8 @@ from mambaad_demo.storage import removal
 from mambaad_demo.storage.tables import now
 from mambaad_demo.storage.workspace import SHARED, Workspace
 from mambaad_demo.workflow.batch_runner import BatchRunner
+
+_BETWEEN_LOOKS = timedelta(minutes=10)
 
 SOMEBODY = "somebody"
 """The actor of what a visitor did who gave no name."""
@@ -41,6 +44,8 @@ class Desk:
         self.is_private = is_private
         self._store = store
         self._retention = timedelta(minutes=retention_minutes)
+        self._next_look = now()
+        self._lock = threading.Lock()
 
     def workspace(self, request: gr.Request) -> Workspace:
         """The workspace of who asks.
@@ -50,10 +55,18 @@ class Desk:
         """
         if not self.is_private:
             return self._store.of(SHARED)
+        self._expire_now_and_then()
         session = request.session_hash
         if not session:
             raise InputError("Open the page first, or use a client that keeps one session.")
         return self._store.of(f"visit-{session}"[:64])
+
+    def _expire_now_and_then(self) -> None:
+        with self._lock:
+            if now() < self._next_look:
+                return
+            self._next_look = now() + _BETWEEN_LOOKS
+        self.expire()
 
     def expire(self) -> None:
         """Delete what strangers left here longer ago than they were promised."""

@@ -54,6 +54,7 @@ class BatchRunner:
         self._stops: dict[str, threading.Event] = {}
         self._work_of: dict[str, Future[None]] = {}
         self._lock = threading.RLock()
+        self._is_closing = False
 
     def start(
         self, workspace: Workspace, spec: BatchSpec, files: Sequence[Path], *, name: str, actor: str
@@ -121,6 +122,10 @@ class BatchRunner:
                 self._stops[job_id].set()
         shutil.rmtree(self._folder / job_id, ignore_errors=True)
 
+    def left_over(self) -> set[str]:
+        """Batches whose files lie here: those that are not done, also of a server that was killed."""
+        return {path.name for path in self._folder.iterdir()} if self._folder.is_dir() else set()
+
     def wait(self, job_id: str) -> None:
         """Return when a batch is no longer at work here; at once for one that never was."""
         with self._lock:
@@ -132,6 +137,7 @@ class BatchRunner:
     def close(self) -> None:
         """Stop everything and wait for the pictures at hand."""
         with self._lock:
+            self._is_closing = True
             for stop in self._stops.values():
                 stop.set()
         self._lane.shutdown(wait=True, cancel_futures=True)
@@ -147,7 +153,7 @@ class BatchRunner:
             for number, file in enumerate(dict.fromkeys(files)):
                 place = source / f"{number:05d}"
                 place.mkdir(parents=True)
-                shutil.move(file, place / file.name)
+                _keep(file, place / file.name)
         except OSError as error:
             shutil.rmtree(source, ignore_errors=True)
             problem = "The files could not be taken over: the disk may be full. Upload them again later."
@@ -193,5 +199,20 @@ class BatchRunner:
         with closing(run_batch(workspace, job_id, predictor, pictures, finish=finish)) as steps:
             for _ in steps:
                 if stop.is_set():
-                    return
+                    break
+        if stop.is_set():
+            if self._is_closing and jobs.job(workspace, job_id).state is JobState.STOPPED:
+                jobs.set_state(workspace, job_id, JobState.INTERRUPTED)  # nobody stopped it
+            return
         shutil.rmtree(source, ignore_errors=True)
+
+
+def _keep(file: Path, target: Path) -> None:
+    """A file under another name, without a copy where the disk allows it.
+
+    The upload itself stays: equal files of two visitors are one file to Gradio.
+    """
+    try:
+        target.hardlink_to(file)
+    except OSError:
+        shutil.copyfile(file, target)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mambaad_demo.data.picture_sets import Picture, list_set
 from mambaad_demo.data.uploads import read_file
-from mambaad_demo.errors import DemoError, InputError, UnknownCategoryError
+from mambaad_demo.errors import DemoError, InputError, NonFiniteMapError, UnknownCategoryError
 from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.prediction import Prediction
 from mambaad_demo.pipeline.predictor import Predictor
@@ -25,7 +25,7 @@ from mambaad_demo.storage.workspace import Workspace
 
 MOST_PICTURES = 20_000
 _AT_ONCE = 8
-_BYTES_AT_ONCE = 16 * 10**6  # of files; a chunk ends at whichever bound is met first
+_BYTES_AT_ONCE = 8 * 10**6  # of files; a chunk ends at whichever bound is met first
 
 
 class BatchSpec(BaseModel):
@@ -120,7 +120,8 @@ def run_batch(
 ) -> Generator[Progress]:
     """Judge and confirm every picture that is not confirmed yet; stop iterating to stop.
 
-    The tensor work runs on the model thread, eight pictures a turn, so others wait no longer than that.
+    The tensor work runs on the model thread, at most eight pictures a turn, so others wait for two turns at
+    most.
 
     Args:
         pictures: as `pictures_of` lists them, the same ones each time the batch is resumed.
@@ -175,12 +176,24 @@ def _judged(
     pending: tuple[list[_Read], Future[list[Prediction | DemoError]]] | None = None
     for chunk in _chunks(pictures, done):
         contents = [item.content for item in chunk if item.content is not None]
-        future = model_thread.submit(predictor.predict_batch, contents, category=spec.category)
+        future = model_thread.submit(_predictions, predictor, contents, spec.category)
         if pending is not None:
             yield pending[0], pending[1].result()
         pending = chunk, future
     if pending is not None:
         yield pending[0], pending[1].result()
+
+
+def _predictions(
+    predictor: Predictor, contents: Sequence[bytes], category: str | None
+) -> list[Prediction | DemoError]:
+    """What the model says; where it fails on several at once, one by one, so that one error is of one row."""
+    try:
+        return predictor.predict_batch(contents, category=category)
+    except NonFiniteMapError as error:
+        if len(contents) == 1:
+            return [error]
+        return [_predictions(predictor, [content], category)[0] for content in contents]
 
 
 def _chunks(pictures: Sequence[Picture], done: set[str]) -> Iterator[list[_Read]]:

@@ -63,11 +63,12 @@ def test_high_scores_are_compared_in_units_of_their_own_limit(workspace):
     assert names(workspace, order=Order.SCORE) == ["strict", "usual", "low", "no limits"]
 
 
-@pytest.mark.parametrize("order", list(Order))
-def test_a_limit_of_zero_breaks_no_order(workspace, order):
+def test_a_limit_of_zero_breaks_no_order(workspace):
     batch(workspace, {"zero": 0.5}, limits=Limits(check=0.0, reject=0.0))
     batch(workspace, {"usual": 0.6}, first=10)
-    assert set(names(workspace, order=order)) == {"zero", "usual"}
+    for order in Order:
+        assert set(names(workspace, order=order)) == {"zero", "usual"}
+    assert names(workspace, order=Order.SCORE) == ["usual", "zero"]
     assert [one.multiple for one in found(workspace)] == [pytest.approx(1.2), None]
 
 
@@ -155,26 +156,22 @@ def test_collections_can_be_filtered_by(workspace):
     assert names(workspace, collection="golden") == ["b"]
 
 
-@pytest.mark.parametrize(
-    ("search", "expected"),
-    [
-        ("%", "100%.png"),
-        ("_", "a_b.png"),
-        ("a_b", "a_b.png"),
-        ("A_B.PNG", "a_b.png"),
-        ("/", "x/y.png"),
-        ("\\", "b\\c.png"),
-        ("'", "it's.png"),
-        ("*", None),
-    ],
-)
-def test_what_is_searched_for_is_taken_literally(workspace, search, expected):
+def test_what_is_searched_for_is_taken_literally(workspace):
     batch(
         workspace, dict.fromkeys(["100%.png", "a_b.png", "axb.png", "x/y.png", "b\\c.png", "it's.png"], 0.6)
     )
-    matches = [] if expected is None else [expected]
-    assert names(workspace, search=search) == matches
-    assert listing.count(workspace, Filters(search=search)) == len(matches)
+    for search, expected in {
+        "%": ["100%.png"],
+        "_": ["a_b.png"],
+        "a_b": ["a_b.png"],
+        "A_B.PNG": ["a_b.png"],
+        "/": ["x/y.png"],
+        "\\": ["b\\c.png"],
+        "'": ["it's.png"],
+        "*": [],
+    }.items():
+        assert names(workspace, search=search) == expected
+        assert listing.count(workspace, Filters(search=search)) == len(expected)
 
 
 def test_a_picture_is_listed_once_with_its_newest_inspection(workspace):

@@ -87,7 +87,7 @@ def test_of_what_a_killed_process_confirmed_nothing_is_lost_and_the_rest_is_resu
     }
     assert_whole(workspace, job_id)
 
-    assert jobs.mark_orphans(workspace) == 1
+    assert jobs.mark_orphans(workspace, [job_id]) == 1
     resumed: list[str] = []
     work(workspace, job_id, "Ben", 40, lambda line: resumed.append(f"{line}\n"))
     assert not said(resumed, "item") & confirmed

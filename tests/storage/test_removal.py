@@ -193,3 +193,46 @@ def test_what_strangers_left_behind_goes_in_time_and_the_shared_workspace_is_kep
     assert sorted(files(workspace)[FileKind.PICTURE]) == sorted(
         [sha256_of(part(0.6, 1)), sha256_of(part(0.6, 4))]
     )
+
+
+def test_an_idle_visit_goes_as_a_whole_and_nobody_elses_files_go_with_it(workspace):
+    shared, own = part(0.6, 1), part(0.6, 2)
+    inspected(workspace, {"a.png": shared})
+    visit = workspace.of("visit-a")
+    inspected(visit, {"a.png": shared, "b.png": own})
+    labels.decide(
+        visit, found(visit)[0].image_id, Label(finding=Finding.GOOD, note="secret"), reviewer="Jane Doe"
+    )
+    later = now() + timedelta(seconds=1)
+
+    removal.delete_old_workspaces(workspace, before=later, keep="shared")
+
+    assert files(workspace)[FileKind.PICTURE] == [sha256_of(shared)]
+    assert (labels.reviewers(visit), labels.products(visit), audit.entries(visit)) == ([], {}, [])
+    assert [one.name for one in found(workspace)] == ["a.png"]
+
+
+def test_a_visit_whose_batch_is_at_work_is_left_alone(workspace):
+    visit = workspace.of("visit-a")
+    job_id = inspected(visit, parts(1))
+    jobs.set_state(visit, job_id, jobs.JobState.RUNNING)
+    assert removal.delete_old_workspaces(workspace, before=now() + timedelta(hours=1), keep="shared") == []
+    assert list(outcomes(visit, job_id)) == ["part 000.png"]
+
+
+def test_files_deleted_while_their_rows_are_on_the_way_are_written_again(workspace, monkeypatch):
+    content = part(0.6, 1)
+    job_id = inspected(workspace, {"a.png": content})
+    add = jobs.add_inspection
+
+    def after_a_deletion(session, store, judged, **how):
+        for kind, names in files(workspace).items():
+            for name in names:
+                workspace.files.delete(kind, name)
+        return add(session, store, judged, **how)
+
+    monkeypatch.setattr(jobs, "add_inspection", after_a_deletion)
+    inspected(workspace, {"a.png": content})
+    assert job_id
+    assert workspace.files.read(FileKind.PICTURE, sha256_of(content)) == content
+    assert files(workspace)[FileKind.MAP]

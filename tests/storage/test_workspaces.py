@@ -112,12 +112,15 @@ FOR_ALL = {
     "back_up": "saves the whole store",
     "decided_by_anybody": "a part of queries that are tried here",
     "delete_old": "cleans the whole store",
+    "delete_workspace": "deletes nothing of others: test_removal.py",
     "delete_old_workspaces": "cleans the whole store",
     "filtered": "a part of queries that are tried here",
     "mark_orphans": "runs once at the start of a server",
     "newest_ids": "a part of queries that are tried here",
+    "restore_files": "files are shared and named by what they hold",
     "selection": "a part of queries that are tried here",
     "write_files": "files are shared and named by what they hold",
+    "write_picture": "files are shared and named by what they hold",
 }
 
 

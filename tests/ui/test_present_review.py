@@ -163,6 +163,42 @@ def test_a_stored_mask_that_is_too_fine_for_the_screen_is_still_kept(workspace):
     )  # else the page sends no mask with the next decision, and it is lost
 
 
+class TestBlind:
+    """Where everybody sees every part, nobody knows what the others said before they have spoken."""
+
+    def item(self, workspace, reviewer):
+        queue = queue_of(reviewer, is_shared=False)
+        sitting = Sitting(queue=queue, seen=(Shown(image_ids(workspace)["a"]),), position=0)
+        return review_value(workspace, sitting)["item"]
+
+    @pytest.fixture
+    def spoken_by_jo(self, workspace):
+        inspected(workspace, {"a": part(0.6)})
+        say(workspace, reviewer="jo", note="jo says bent", mask=block())
+        return workspace
+
+    def test_before_the_own_word_nothing_of_others_is_shown(self, spoken_by_jo):
+        item = self.item(spoken_by_jo, "mira")
+        assert (item["history"], item["kept"], item["form"]["finding"]) == ([], "", "")
+        assert "jo" not in json.dumps({key: item[key] for key in ("history", "form", "facts")})
+
+    def test_after_it_the_page_tells_everything(self, spoken_by_jo):
+        say(spoken_by_jo, finding="good")
+        assert len(self.item(spoken_by_jo, "mira")["history"]) == 2
+
+    def test_ones_own_word_is_always_known(self, spoken_by_jo):
+        item = self.item(spoken_by_jo, "jo")
+        assert item["form"]["note"] == "jo says bent"
+        assert item["kept"]
+
+    def test_taking_the_own_word_back_hides_the_others_again(self, spoken_by_jo):
+        say(spoken_by_jo, finding="good", note="mine")
+        labels.undo(spoken_by_jo, reviewer="mira")
+        item = self.item(spoken_by_jo, "mira")
+        assert [line["note"] for line in item["history"]] == ["mine"]
+        assert item["kept"] == ""
+
+
 class TestHiddenRepeats:
     """Nothing tells a repeat from a fresh part."""
 

@@ -65,13 +65,14 @@ def uri(content):
     return "data:image/png;base64," + base64.b64encode(content).decode()
 
 
-def claiming(width, height):
-    """A small PNG that claims to be of any size."""
+def claiming(width, height, *first):
+    """A small PNG that claims to be of any size, perhaps behind chunks that do not belong there."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
-    data = b"IDAT" + zlib.compress(bytes(100))
+    rows = height if width * height < 5 * 10**6 else 1  # what is larger must be refused by its header
+    data = b"IDAT" + zlib.compress((b"\0" + b"\xff" * 4 * min(width, 5000)) * rows)
     chunks = b"".join(
         struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-        for body in (header, data, b"IEND")
+        for body in (*first, header, data, b"IEND")
     )
     return b"\x89PNG\r\n\x1a\n" + chunks
 
@@ -353,6 +354,16 @@ class TestUndo:
         assert sitting.problem
         assert press(five, sitting, "next").problem == ""
 
+    @pytest.mark.parametrize("typed", ["mira ", "  mira", "Mira\tvan  Dijk"])
+    def test_spaces_around_a_name_make_no_other_person(self, five, typed):
+        sitting = begin(five, queue_of(typed))
+        sitting = act(five, sitting, decide(sitting, "defect", note="mine", mask=drawn(random_mask())))
+        sitting = press(five, sitting, "undo")
+        item = review_value(five, sitting)["item"]
+        assert item["form"]["note"] == "mine"
+        act(five, sitting, decide(sitting, "defect", mask="kept"))
+        assert np.array_equal(kept(five, sitting.shown.image), random_mask())
+
     def test_nobody_takes_back_what_another_said(self, five):
         sitting = begin(five, queue_of("mira"))
         act(five, sitting, decide(sitting))
@@ -425,11 +436,13 @@ class TestRepeats:
     """A part shown once more without saying so."""
 
     @pytest.fixture
-    def repeat(self, workspace):
-        """A sitting with a hidden repeat on the screen."""
-        inspected(workspace, parts(14))
+    def repeat(self, workspace, monkeypatch):
+        """A sitting with a hidden repeat on the screen, which comes sooner than usual."""
+        monkeypatch.setattr(review, "REPEAT_EVERY", 4)
+        monkeypatch.setattr(review, "REPEAT_DISTANCE", 2)
+        inspected(workspace, parts(8))
         sitting = begin(workspace, queue_of("mira"))
-        for _ in range(10):
+        for _ in range(4):
             sitting = act(
                 workspace,
                 sitting,
@@ -564,6 +577,25 @@ class TestMasks:
     def test_a_bomb_is_refused_before_it_is_unpacked(self, workspace, turn, width, height):
         with pytest.raises(InputError):
             mask_of_form(workspace, turn(32, 24), uri(claiming(width, height)), reviewer="mira")
+
+    @pytest.mark.parametrize("side", [2000, 20_000])
+    def test_a_bomb_is_refused_even_where_another_chunk_stands_before_its_size(self, workspace, turn, side):
+        hiding = claiming(side, side, b"tEXt" + struct.pack(">II", 32, 24))
+        with pytest.raises(InputError):
+            mask_of_form(workspace, turn(32, 24), uri(hiding), reviewer="mira")
+
+    def test_whatever_is_broken_in_a_mask_is_refused_or_harmless(self, workspace, turn):
+        part_shown, random = turn(32, 24), np.random.default_rng(0)
+        whole = png(Image.fromarray(random.integers(0, 256, (24, 32, 4), np.uint8)), pnginfo=None)
+        for _ in range(400):
+            content = bytearray(whole[: random.integers(20, len(whole) + 1)])
+            for place in random.integers(8, len(content), random.integers(1, 4)):
+                content[place] = random.integers(256)
+            try:
+                mask = self.stored(workspace, part_shown, uri(bytes(content)))
+            except InputError:
+                continue
+            assert mask is None or mask.shape == (24, 32)
 
     def test_a_mask_of_another_shape_than_the_page_draws_is_refused(self, workspace, turn):
         part_shown = turn(64, 48)

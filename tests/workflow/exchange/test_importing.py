@@ -45,7 +45,7 @@ def test_one_reviewers_word_may_be_exported_alone(empty, tmp_path, kind):
     assert [one.finding for one in labels.history(empty, image_id)] == ["good", "defect", "defect"]
 
 
-@pytest.mark.parametrize("kind", set(ExportKind) - {ExportKind.CSV})
+@pytest.mark.parametrize("kind", [kind for kind in ExportKind if kind is not ExportKind.CSV])
 def test_a_picture_whose_file_is_gone_is_left_out(one_part, tmp_path, kind):
     image_id = add_picture(one_part, picture(1), "b.png", "plate")
     labels.decide(one_part, image_id, Label(finding=Finding.GOOD), reviewer="mira")
