@@ -342,7 +342,7 @@ def test_each_cell_is_projected_to_what_a_direction_needs(options: dict[str, Any
         ({"frequency": "none"}, set(), {"bands.weight", "scale"}),
         ({"decay": "heavy_tail"}, set(), set()),
     ],
-    ids=str,
+    ids=["conv", "gate", "frequency", "decay"],
 )
 def test_names_come_and_go_with_their_options(
     options: dict[str, Any], added: set[str], removed: set[str]
