@@ -19,7 +19,7 @@ from mambaad_demo.storage.backup import BackupFacts, back_up
 from mambaad_demo.storage.backup import restore as restore_store
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.workflow import result_pack
-from mambaad_demo.workflow.batches import BatchSpec, new_batch, pictures_of, run_batch
+from mambaad_demo.workflow.batches import BatchSpec, new_batch, pictures_of, require_possible, run_batch
 from mambaad_demo.workflow.exchange import importing
 from mambaad_demo.workflow.exchange.exporting import ExportKind, export
 from mambaad_demo.workflow.exchange.importing import ImportKind
@@ -46,7 +46,9 @@ def add_to(app: typer.Typer) -> None:
 
 def batch(
     inputs: Inputs,
-    out: Annotated[Path, typer.Option(help="Folder for table, JSON, overlays, settings and hashes.")],
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder for table, JSON, overlays, settings and hashes.")
+    ],
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the last call ended.")] = False,
     checkpoint: Annotated[str, typer.Option(metavar="NAME|DIR", help="What to judge with.")] = "mambaad",
     category: Annotated[str | None, typer.Option(help="Limits to judge by; the nearest if left out.")] = None,
@@ -58,17 +60,20 @@ def batch(
 ) -> None:
     """Judge many pictures; each is stored as soon as it is done, and `--resume` repeats none of them."""
     with errors_shown():
+        _require_apart(out, inputs)
         store = open_store()
         pictures = pictures_of(inputs)
         if resume:
             job_id = _ticket(out)
             spec = BatchSpec.model_validate(jobs.job(store, job_id).spec)
+            predictor = predictor_of(spec.checkpoint, device)
         else:
             spec = BatchSpec(
                 checkpoint=checkpoint, category=category, product=product, tiles=tiles, has_labels=labels
             )
+            predictor = predictor_of(spec.checkpoint, device)
+            require_possible(spec, predictor)
             job_id = _begin(store, spec, out, inputs)
-        predictor = predictor_of(spec.checkpoint, device)
         finish = partial(read_folder_labels, store, spec, inputs)
         with (
             typer.progressbar(length=len(pictures), label="Judging", file=sys.stderr) as bar,
@@ -153,6 +158,12 @@ def _say(notes: Iterable[str], left_out: Iterable[LeftOut]) -> None:
         typer.echo(note, err=True)
     for one in left_out:
         typer.echo(f"left out {one.name}: {one.reason}", err=True)
+
+
+def _require_apart(out: Path, inputs: list[Path]) -> None:
+    """Refuse results among the pictures, where the next call would take overlays for parts."""
+    if any(path.is_dir() and out.resolve().is_relative_to(path.resolve()) for path in inputs):
+        raise InputError(f"{out.name!r} lies among the pictures. Choose another folder for the results.")
 
 
 def _begin(store: Workspace, spec: BatchSpec, out: Path, inputs: list[Path]) -> str:

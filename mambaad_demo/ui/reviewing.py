@@ -6,15 +6,15 @@ Which part comes next is the queue's business, drawing it `present_review.py`'s.
 import base64
 import binascii
 import io
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mambaad_demo.data.uploads import DECODER_ERRORS
 from mambaad_demo.errors import InputError
 from mambaad_demo.pipeline.labeling import Finding, Label, Severity
 from mambaad_demo.storage import labels, review
@@ -96,7 +96,8 @@ class Sitting:
 
 
 def begin(workspace: Workspace, queue: Queue) -> Sitting:
-    """A new sitting with its first part."""
+    """A new sitting with its first part; the reviewer's name is from here on as the store has it."""
+    queue = replace(queue, reviewer=labels.reviewer_name(queue.reviewer))
     return _forward(workspace, Sitting(queue=queue))
 
 
@@ -181,13 +182,13 @@ def mask_of_form(workspace: Workspace, turn: Turn, given: str, *, reviewer: str)
         raise InputError("The mask is no picture of this page. Draw it again.")
     try:
         content = base64.b64decode(given[len(_MASK_START) :], validate=True)
-        if struct.unpack(">II", content[16:24]) != preview_size(workspace, turn.inspection):
-            raise InputError("The mask is not the size of the picture on the page. Draw it again.")
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+        with PngImageFile(io.BytesIO(content)) as image:  # reads the header alone
+            if image.size != preview_size(workspace, turn.inspection):
+                raise InputError("The mask is not the size of the picture on the page. Draw it again.")
             drawn = np.asarray(image.convert("RGBA"))[..., 3] > 127
-    except (binascii.Error, struct.error, OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (binascii.Error, *DECODER_ERRORS) as error:
         raise InputError("The mask did not arrive whole. Draw it again.") from error
     if not drawn.any():
         return None

@@ -1,6 +1,7 @@
 """Stores that hold judged pictures, made without a network: a part's score is the red of its first pixel."""
 
 import io
+import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -159,10 +160,11 @@ def _empty_database() -> bytes:
 
 @contextmanager
 def open_store(folder: Path) -> Iterator[Workspace]:
-    """An empty SQLite store that is closed in the end."""
+    """An empty SQLite store that is closed in the end; its files lie in memory, which waits for no disk."""
     (folder / "store.db").write_bytes(_empty_database())
     database = Database.at_any_schema(f"sqlite:///{folder / 'store.db'}")
-    workspace = Workspace(database, FileStore(str(folder / "files")))
+    files = FileStore(f"memory://{secrets.token_hex(8)}")
+    workspace = Workspace(database, files)
     try:
         yield workspace
     finally:

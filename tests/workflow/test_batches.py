@@ -76,22 +76,22 @@ def test_progress_tells_only_what_is_confirmed_and_ends_at_the_total(workspace):
 
 
 def test_a_stopped_batch_goes_on_with_the_rest_alone(either):
-    contents, first, second = parts(30), Scorer(), Scorer()
+    contents, first, second = parts(20), Scorer(), Scorer()
     job_id = begun(either)
     steps = run_batch(either, job_id, first, pictures(contents))
     next(steps)
     done = next(steps).done
     steps.close()
     assert jobs.job(either, job_id).state is JobState.STOPPED
-    assert 0 < done == len(outcomes(either, job_id)) < 30
+    assert 0 < done == len(outcomes(either, job_id)) < 20
 
     resumed = run_all(either, job_id, second, contents)
 
     hashes = [sha256_of(content) for content in contents.values()]
     assert second.asked == hashes[done:]
-    assert (resumed[0].done, resumed[-1].done) == (done, 30)
+    assert (resumed[0].done, resumed[-1].done) == (done, 20)
     assert list(outcomes(either, job_id)) == list(contents)
-    assert len(inspections(either)) == 30
+    assert len(inspections(either)) == 20
     assert jobs.job(either, job_id).state is JobState.DONE
 
 
@@ -108,7 +108,7 @@ def test_a_bug_in_the_middle_keeps_what_was_confirmed_and_tells_no_details(eithe
         if asked >= 16:
             raise BrokenError("secret /srv/path")
 
-    contents = parts(30)
+    contents = parts(20)
     job_id = begun(either)
     with pytest.raises(BrokenError):
         run_all(either, job_id, Scorer(before=broken), contents)
@@ -121,7 +121,7 @@ def test_a_bug_in_the_middle_keeps_what_was_confirmed_and_tells_no_details(eithe
 
     rest = Scorer()
     run_all(either, job_id, rest, contents)
-    assert len(rest.asked) == 14
+    assert len(rest.asked) == 4
     assert list(outcomes(either, job_id)) == list(contents)
     assert jobs.job(either, job_id).error is None
 
@@ -135,7 +135,7 @@ def test_a_store_that_fails_keeps_what_it_confirmed_before(either, monkeypatch):
             raise StorageError("The disk of the store is full.")
         confirm(*arguments, **options)
 
-    contents = parts(24)
+    contents = parts(18)
     job_id = begun(either)
     with monkeypatch.context() as patch:
         patch.setattr(jobs, "add_items", failing)
@@ -148,7 +148,7 @@ def test_a_store_that_fails_keeps_what_it_confirmed_before(either, monkeypatch):
 
     rest = Scorer()
     run_all(either, job_id, rest, contents)
-    assert len(rest.asked) == 16
+    assert len(rest.asked) == 10
     assert list(outcomes(either, job_id)) == list(contents)
 
 
@@ -275,7 +275,7 @@ def test_few_pictures_are_held_at_a_time_whatever_the_batch_holds(workspace):
 
     listed = [
         Picture(name=name, is_anomalous=None, read=partial(reading, content))
-        for name, content in parts(80).items()
+        for name, content in parts(48).items()
     ]
     scorer = Scorer()
     ahead = [len(read) - step.done for step in run_batch(workspace, begun(workspace), scorer, listed)]
@@ -376,7 +376,7 @@ def test_a_batch_deleted_while_it_runs_ends_with_an_error_of_ours(either):
 
 
 def test_two_that_work_on_one_batch_confirm_each_picture_once(either):
-    contents, failed = parts(40), []
+    contents, failed = parts(24), []
     job_id = begun(either)
 
     def work():
@@ -392,7 +392,7 @@ def test_two_that_work_on_one_batch_confirm_each_picture_once(either):
         thread.join()
     assert failed == []
     assert list(outcomes(either, job_id)) == list(contents)
-    assert len(inspections(either)) == 40
+    assert len(inspections(either)) == 24
 
 
 def test_a_spec_takes_no_unknown_words():
