@@ -7,7 +7,7 @@ import gradio as gr
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.pipeline.catalog import Catalog
-from mambaad_demo.storage import removal
+from mambaad_demo.storage import jobs, removal
 from mambaad_demo.storage.tables import now
 from mambaad_demo.storage.workspace import SHARED, Workspace
 from mambaad_demo.workflow.batch_runner import BatchRunner
@@ -74,6 +74,14 @@ class Desk:
             before = now() - self._retention
             for job_id in removal.delete_old_workspaces(self._store, before=before, keep=SHARED):
                 self.runner.discard(job_id)
+
+    def forget(self, request: gr.Request) -> None:
+        """Delete all stored work of who asks, where it is theirs alone; what people share stays."""
+        if self.is_private:
+            workspace = self.workspace(request)
+            for job in jobs.jobs(workspace):
+                self.runner.discard(job.id)
+            removal.delete_workspace(workspace)
 
     def close(self) -> None:
         """Stop the batches at hand and let go of the database."""

@@ -15,6 +15,7 @@ from mambaad_demo.ui.inspect_page import fragment
 from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
 from mambaad_demo.ui.inspection import Inspector
 from mambaad_demo.ui.launch import QUEUE_OPTIONS, delete_cache
+from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.metrics_tab import build_metrics_tab
 from mambaad_demo.ui.review_tab import TAB as REVIEW
 from mambaad_demo.ui.review_tab import build_review_tab
@@ -38,6 +39,11 @@ def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int) -> gr.Blo
     comparer = Comparer(inspector)
     book = FigureBook()
     first = opening(inspector)
+
+    def forget_stored(request: gr.Request) -> None:
+        with shown_to_user():
+            desk.forget(request)
+
     with LocalFilesBlocks(
         title=TITLE, analytics_enabled=False, delete_cache=delete_cache(retention_minutes), fill_width=True
     ) as app:
@@ -56,6 +62,7 @@ def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int) -> gr.Blo
             with gr.Tab("Metrics", id="metrics") as tab:
                 build_metrics_tab(desk, tab=tab, book=book)
                 build_study_card(desk, tab=tab)
+        page.forget.click(forget_stored, None, None, api_visibility="private", queue=False)
         build_api(inspector, comparer)
         build_dashboard_api(desk, book)
     app.queue(**QUEUE_OPTIONS)
