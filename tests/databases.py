@@ -9,9 +9,11 @@ Without PostgreSQL its half is skipped, unless REQUIRE_POSTGRES=1 asks for it.
 
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,15 @@ def workspace(store: Store) -> Iterator[Workspace]:
         yield opened
 
 
+@cache
+def _migrated_sqlite() -> bytes:
+    """A file with all tables and no rows, to be copied: migrating takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "migrated.db"
+        Database.open(f"sqlite:///{path}").close()
+        return path.read_bytes()
+
+
 @pytest.fixture
 def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewStore]:
     """Makes stores; those on PostgreSQL are dropped at the end of the test."""
@@ -66,10 +77,10 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewSto
             name = f"store_{secrets.token_hex(6)}"
             files = str(tmp_path / name)
             if kind == "sqlite":
-                url = f"sqlite:///{tmp_path / name}.db"
+                path = tmp_path / f"{name}.db"
                 if not bare:
-                    Database.open(url).close()
-                return Store(url, files)
+                    path.write_bytes(_migrated_sqlite())
+                return Store(f"sqlite:///{path}", files)
             server: PostgresqlServer = request.getfixturevalue("postgresql")
             server.create(name, template="template0" if bare else _TEMPLATE)
             undoing.callback(server.drop, name)

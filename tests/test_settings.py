@@ -24,6 +24,7 @@ def test_every_variable_is_read(tmp_path):
         {
             "MAMBAAD_HOME": str(tmp_path),
             "MAMBAAD_DATABASE_URL": "postgresql://db/labels",
+            "MAMBAAD_FILES_URL": "s3://bucket/parts",
             "MAMBAAD_CHECKPOINTS": str(tmp_path / "weights"),
             "MAMBAAD_DEVICE": "cuda",
             "MAMBAAD_KERNEL": "numba",
@@ -40,6 +41,7 @@ def test_every_variable_is_read(tmp_path):
     assert settings == Settings(
         home=tmp_path,
         database_url="postgresql://db/labels",
+        files_url="s3://bucket/parts",
         checkpoints=tmp_path / "weights",
         device="cuda",
         kernel="numba",

@@ -4,6 +4,7 @@ A new step is a new file there with the next number and the change of `tables.py
 both.
 """
 
+from functools import cache
 from pathlib import Path
 
 from alembic.config import Config
@@ -23,6 +24,7 @@ VERSION_TABLE = "alembic_version"
 _LOCK = 0x6D616D6261  # any number that no other program uses
 
 
+@cache
 def script_directory() -> ScriptDirectory:
     """The steps as Alembic sees them."""
     return ScriptDirectory(str(FOLDER))
