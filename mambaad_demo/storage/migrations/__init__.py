@@ -4,7 +4,6 @@ A new step is a new file there with the next number and the change of `tables.py
 both.
 """
 
-from functools import cache
 from pathlib import Path
 
 from alembic.config import Config
@@ -24,7 +23,6 @@ VERSION_TABLE = "alembic_version"
 _LOCK = 0x6D616D6261  # any number that no other program uses
 
 
-@cache
 def script_directory() -> ScriptDirectory:
     """The steps as Alembic sees them."""
     return ScriptDirectory(str(FOLDER))
