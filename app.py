@@ -26,6 +26,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     catalog = Catalog(
         settings.checkpoints,
+        versions_root=settings.versions,
         device=settings.device,
         kernel=settings.kernel,
         precision=settings.precision,

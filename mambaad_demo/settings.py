@@ -70,6 +70,21 @@ class Settings:
     on_space: bool = False
     """Whether a Hugging Face Space runs this process (`SPACE_ID` is set)."""
 
+    @property
+    def versions(self) -> Path:
+        """Folder of the checkpoints that were fine-tuned here."""
+        return self.home / "versions"
+
+    @property
+    def trainings(self) -> Path:
+        """Folder of fine-tuning jobs: their photos, progress and states."""
+        return self.home / "trainings"
+
+    @property
+    def replay(self) -> Path:
+        """Folder of stored encoder features, with which fine-tuning rehearses what a checkpoint knows."""
+        return self.home / "replay"
+
     def __post_init__(self) -> None:
         _require_one_of("MAMBAAD_DEVICE", self.device, DEVICES)
         _require_one_of("MAMBAAD_KERNEL", self.kernel, get_args(Backend))

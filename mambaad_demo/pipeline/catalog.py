@@ -1,7 +1,7 @@
 """Predictors by name, each loaded once and shared by everyone who asks.
 
-Only the folders below one root can be named here, so the name may come from a visitor. Loading is
-`hub.checkpoints`' business.
+Only the folders below two roots can be named here, those that came with the program and those that were
+fine-tuned here, so the name may come from a visitor. Loading is `hub.checkpoints`' business.
 """
 
 from functools import partial
@@ -15,17 +15,19 @@ from mambaad_demo.pipeline.predictor import Predictor
 
 
 class Catalog:
-    """The checkpoints below a folder, loaded when first asked for; safe to share between threads."""
+    """The checkpoints below two folders, loaded when first asked for; safe to share between threads."""
 
     def __init__(
         self,
         checkpoints_root: Path,
         *,
+        versions_root: Path | None = None,
         device: str = "auto",
         kernel: str = "auto",
         precision: Precision = "float32",
     ) -> None:
         self._root = checkpoints_root
+        self._versions_root = versions_root
         self._open = partial(
             Predictor.from_checkpoint,
             device=device,
@@ -36,14 +38,21 @@ class Catalog:
         self._predictors: dict[str, Predictor] = {}
 
     def names(self) -> tuple[str, ...]:
-        """Names that `predictor` accepts, the default `mambaad` first where it is present."""
-        return embedded_names(self._root)
+        """Names that `predictor` accepts, the default `mambaad` first where it is present, own versions
+        last."""
+        return embedded_names(self._root) + self.own_names()
+
+    def own_names(self) -> tuple[str, ...]:
+        """Names of the versions that were fine-tuned here."""
+        taken = embedded_names(self._root)
+        own = () if self._versions_root is None else embedded_names(self._versions_root)
+        return tuple(name for name in own if name not in taken)
 
     def predictor(self, name: str) -> Predictor:
         """The predictor of a checkpoint; the second call with a name returns the same object.
 
         Raises:
-            UnknownReleaseError: no checkpoint below the root has this name.
+            UnknownReleaseError: no checkpoint below the roots has this name.
             CheckpointError: it cannot be trusted or loaded; the next call tries again.
         """
         if name not in self.names():
@@ -53,6 +62,11 @@ class Catalog:
             model_thread.run(self._load, name)
         return self._predictors[name]
 
+    def forget(self, name: str) -> None:
+        """Let go of a checkpoint whose folder is replaced or deleted."""
+        model_thread.run(self._predictors.pop, name, None)
+
     def _load(self, name: str) -> None:
         if name not in self._predictors:
-            self._predictors[name] = self._open(name)
+            root = self._versions_root if name in self.own_names() else None
+            self._predictors[name] = self._open(name if root is None else root / name)

@@ -17,7 +17,9 @@ from mambaad_demo.storage.tables import (
     Inspection,
     Job,
     JobItem,
+    LimitSet,
     Product,
+    Promotion,
     Reviewer,
     SavedView,
     Study,
@@ -81,7 +83,7 @@ def delete_workspace(workspace: Workspace) -> None:
         pictures = set(session.scalars(select(Image.sha256).where(ours)))
         maps = set(session.scalars(select(Inspection.map_sha256).join(Image).where(ours)))
         masks = set(session.scalars(select(Decision.mask_sha256).join(Image).where(ours)))
-        for table in (Job, Image, Study, SavedView, Reviewer, Product, AuditEntry):
+        for table in (Job, Image, Study, SavedView, Reviewer, Product, LimitSet, Promotion, AuditEntry):
             session.execute(delete(table).where(table.workspace == workspace.key))
         _delete_unneeded(session, workspace, pictures, maps, {mask for mask in masks if mask})
 

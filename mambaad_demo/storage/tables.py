@@ -47,6 +47,7 @@ class Table(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012
         datetime: Utc(),
         dict[str, Any]: JSON(),
+        dict[str, Any] | None: JSON(none_as_null=True),
         list[str]: JSON(),
         list[dict[str, Any]]: JSON(),
     }
@@ -284,6 +285,55 @@ class Study(Table):
     name: Mapped[str] = mapped_column(Name)
     spec: Mapped[dict[str, Any]]
     result: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class LimitSet(Table):
+    """Limits of one category under one checkpoint, set by a person; the newest is in force, rows never
+    change."""
+
+    __tablename__ = "limit_sets"
+    __table_args__ = (
+        Index("ix_limit_sets_in_force", "workspace", "checkpoint_sha256", "category"),
+        NEVER_TWICE,
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    workspace: Mapped[str] = mapped_column(Workspace)
+    checkpoint: Mapped[str] = mapped_column(Name)
+    checkpoint_sha256: Mapped[str] = mapped_column(Sha256)
+    """Of the weights' checkpoint, as results carry it; another training of the same name has other limits."""
+    category: Mapped[str] = mapped_column(Name)
+    tiles: Mapped[int]
+    """Along the longer side, for which the scores hold."""
+    content: Mapped[dict[str, Any] | None]
+    """`hub.schemas.CategoryCalibration`; None takes back all sets before: the checkpoint's own limits hold
+    again."""
+    note: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(Name)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Promotion(Table):
+    """The decision that a checkpoint is the active one of a category; the newest holds, rows never change."""
+
+    __tablename__ = "promotions"
+    __table_args__ = (Index("ix_promotions_category", "workspace", "category"), NEVER_TWICE)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    workspace: Mapped[str] = mapped_column(Workspace)
+    category: Mapped[str] = mapped_column(Name)
+    checkpoint: Mapped[str] = mapped_column(Name)
+    checkpoint_sha256: Mapped[str] = mapped_column(Sha256)
+    action: Mapped[str] = mapped_column(String(20))
+    """`promote` or `rollback`."""
+    note: Mapped[str] = mapped_column(Text)
+    """What changed, for people."""
+    override_reason: Mapped[str] = mapped_column(Text)
+    """Why it was promoted although the golden set spoke against it; empty where nothing did."""
+    golden: Mapped[dict[str, Any]]
+    """The golden set under the version before and under this one."""
+    actor: Mapped[str] = mapped_column(Name)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
