@@ -14,6 +14,7 @@ from mambaad_demo.ui.layout import build_app
 from mambaad_demo.ui.uploads import delete_old_files
 from mambaad_demo.workflow.batch_runner import BatchRunner
 from mambaad_demo.workflow.folder_labels import read_folder_labels
+from mambaad_demo.workflow.training.runner import TrainingRunner
 
 
 def main() -> None:
@@ -33,11 +34,21 @@ def main() -> None:
     )
     store = Workspace.open(settings.database_url, settings.files_url)
     runner = BatchRunner(catalog, settings.home / "batches", finish=read_folder_labels)
-    mark_orphans(store, runner.left_over())
+    trainings = TrainingRunner(
+        catalog,
+        settings.trainings,
+        settings.versions,
+        settings.replay,
+        device=settings.device,
+        kernel=settings.kernel,
+        environ=os.environ,
+    )
+    mark_orphans(store, runner.left_over() | trainings.left_over())
     desk = Desk(
         store,
         catalog,
         runner,
+        trainings,
         is_private=settings.on_space,
         retention_minutes=settings.retention_minutes,
     )

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mambaad_demo.cli import store
+from mambaad_demo.cli import calibrate, promote, store
 from mambaad_demo.cli.options import FAILED, SOME_REFUSED, DeviceOption, Json, errors_shown, predictor_of
 from mambaad_demo.data.picture_sets import read_set
 from mambaad_demo.errors import DemoError, InputError
@@ -42,6 +42,8 @@ app = typer.Typer(
 checkpoints = typer.Typer(help="List, verify and import checkpoints.", no_args_is_help=True)
 app.add_typer(checkpoints, name="checkpoints")
 store.add_to(app)
+calibrate.add_to(app)
+promote.add_to(app)
 
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", exists=True, help="Image files or folders.")]

@@ -6,6 +6,7 @@ DemoError
 │   ├── ImageTooLargeError               more pixels or bytes than the budget allows
 │   ├── TooFewImagesError                a folder or upload holds fewer images than the job needs
 │   ├── UnknownCategoryError             a category the checkpoint was not trained on
+│   ├── PromotionBlockedError            the golden set speaks against a version, and no reason is given
 │   └── FolderLayoutError                a data folder is not laid out as MVTec AD is
 ├── CheckpointError
 │   ├── UnknownReleaseError (LookupError)
@@ -49,6 +50,10 @@ class TooFewImagesError(InputError):
 
 class UnknownCategoryError(InputError):
     """The checkpoint has no calibration for this category."""
+
+
+class PromotionBlockedError(InputError):
+    """A version accepts known defects, and nobody wrote down why it shall be promoted all the same."""
 
 
 class FolderLayoutError(InputError):

@@ -11,7 +11,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -92,15 +92,25 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewSto
 @pytest.fixture(scope="session")
 def postgresql(request: pytest.FixtureRequest) -> PostgresqlServer:
     """A running server, one for all folders of tests that import this."""
-    stash = request.config.stash
-    if _SERVER not in stash:
-        try:
-            stash[_SERVER] = PostgresqlServer()
-        except NoPostgresqlError as error:
-            if os.environ.get("REQUIRE_POSTGRES") == "1":
-                pytest.fail(f"REQUIRE_POSTGRES=1, but {error}. Install Debian's package postgresql.")
-            pytest.skip(f"{error}; install Debian's package postgresql to run these tests")
-        request.config.add_cleanup(stash[_SERVER].stop)
-        stash[_SERVER].create(_TEMPLATE)
-        Database.open(stash[_SERVER].url(_TEMPLATE)).close()
-    return stash[_SERVER]
+    try:
+        return _server(request.config)
+    except NoPostgresqlError as error:
+        if os.environ.get("REQUIRE_POSTGRES") == "1":
+            pytest.fail(f"REQUIRE_POSTGRES=1, but {error}. Install Debian's package postgresql.")
+        pytest.skip(f"{error}; install Debian's package postgresql to run these tests")
+
+
+def make_templates(config: pytest.Config) -> None:
+    """Make what new stores are copied from, before a test gives the program another schema."""
+    _migrated_sqlite()
+    with suppress(NoPostgresqlError):
+        _server(config)
+
+
+def _server(config: pytest.Config) -> PostgresqlServer:
+    if _SERVER not in config.stash:
+        server = config.stash[_SERVER] = PostgresqlServer()
+        config.add_cleanup(server.stop)
+        server.create(_TEMPLATE)
+        Database.open(server.url(_TEMPLATE)).close()
+    return config.stash[_SERVER]

@@ -191,6 +191,40 @@ def test_a_finished_batch_is_not_repeated_and_its_pack_is_written_again(call, ph
     assert stored()[2] == 2
 
 
+def test_a_batch_is_resumed_with_its_own_inputs_only(call, photos, twenty, tmp_path, asked):
+    out = tmp_path / "out"
+    call("batch", *tiny(photos, "--out", out))
+    before = len(asked)
+    for inputs in ([twenty], [photos, twenty], [photos / "a.png"]):
+        result = call("batch", *tiny(*inputs, "--out", out, "--resume"))
+        assert result.exit_code == 2
+        assert "It began with 'photos'. Give the same INPUT" in " ".join(result.stderr.split())
+        assert str(tmp_path) not in result.stderr
+    assert (len(asked), stored()[2]) == (before, 2)
+
+
+def test_a_folder_of_the_same_name_with_other_pictures_is_not_taken_for_the_batch(call, photos, tmp_path):
+    out = tmp_path / "out"
+    call("batch", *tiny(photos, "--out", out))
+    (photos / "a.png").rename(photos / "other.png")
+    assert call("batch", *tiny(photos, "--out", out, "--resume")).exit_code == 2
+
+
+def test_a_folder_may_have_grown_since(call, photos, tmp_path, make_image):
+    out = tmp_path / "out"
+    call("batch", *tiny(photos, "--out", out))
+    Image.fromarray(make_image(seed=5)).save(photos / "new.png")
+    assert call("batch", *tiny(photos, "--out", out, "--resume")).exit_code == 3
+    assert [item.name for item in stored()[1] if item.name == "new.png"] == ["new.png"]
+
+
+def test_folders_that_are_no_labels_are_refused_before_anything_is_judged(call, photos, tmp_path, asked):
+    result = call("batch", *tiny(photos, "--labels", "--out", tmp_path / "out"))
+    assert (result.exit_code, asked) == (2, [])
+    assert "test/good" in result.stderr
+    assert not (tmp_path / "out" / TICKET).exists()
+
+
 def test_a_folder_that_holds_a_batch_takes_no_second_one(call, photos, tmp_path):
     call("batch", *tiny(photos, "--out", tmp_path / "out"))
     second = call("batch", *tiny(photos, "--out", tmp_path / "out"))

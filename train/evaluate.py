@@ -54,6 +54,7 @@ def _run(options: argparse.Namespace) -> Report:
         kernel=settings.kernel,
         precision=settings.precision,
         checkpoints_root=settings.checkpoints,
+        versions_root=settings.versions,
         allowed_repos=settings.allowed_repos,
     )
     width = max(len(category.name) for category in categories)

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from mambaad_demo.errors import DemoError, InputError, UnknownReleaseError
-from mambaad_demo.hub.layout import embedded_names
 from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.settings import Settings
 
@@ -32,15 +31,13 @@ DeviceOption = Annotated[Device | None, typer.Option(help="Default: MAMBAAD_DEVI
 def predictor_of(checkpoint: str, device: Device | None) -> Predictor:
     """A checkpoint as the settings want it."""
     settings = Settings.from_env(os.environ)
-    own = checkpoint in embedded_names(settings.versions) and checkpoint not in embedded_names(
-        settings.checkpoints
-    )
     return Predictor.from_checkpoint(
-        settings.versions / checkpoint if own else checkpoint,
+        checkpoint,
         device=device or settings.device,
         kernel=settings.kernel,
         precision=settings.precision,
         checkpoints_root=settings.checkpoints,
+        versions_root=settings.versions,
         allowed_repos=settings.allowed_repos,
     )
 

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -12,11 +12,13 @@ from typing import Annotated, Any
 import typer
 
 from mambaad_demo.cli.options import SOME_REFUSED, DeviceOption, Json, errors_shown, predictor_of
+from mambaad_demo.data.picture_sets import Picture
 from mambaad_demo.errors import InputError
 from mambaad_demo.settings import Settings
 from mambaad_demo.storage import jobs
 from mambaad_demo.storage.backup import BackupFacts, back_up
 from mambaad_demo.storage.backup import restore as restore_store
+from mambaad_demo.storage.limits import in_force
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.workflow import result_pack
 from mambaad_demo.workflow.batches import BatchSpec, new_batch, pictures_of, require_possible, run_batch
@@ -24,7 +26,7 @@ from mambaad_demo.workflow.exchange import importing
 from mambaad_demo.workflow.exchange.exporting import ExportKind, export
 from mambaad_demo.workflow.exchange.importing import ImportKind
 from mambaad_demo.workflow.exchange.outgoing import LeftOut
-from mambaad_demo.workflow.folder_labels import read_folder_labels
+from mambaad_demo.workflow.folder_labels import read_folder_labels, require_folder_labels
 
 TICKET = "batch.json"
 """In the folder of a batch: which job of the store it is."""
@@ -64,15 +66,16 @@ def batch(
         store = open_store()
         pictures = pictures_of(inputs)
         if resume:
-            job_id = _ticket(out)
+            job_id = _resumed(store, out, inputs, pictures)
             spec = BatchSpec.model_validate(jobs.job(store, job_id).spec)
-            predictor = predictor_of(spec.checkpoint, device)
+            predictor = in_force(store, predictor_of(spec.checkpoint, device))
         else:
             spec = BatchSpec(
                 checkpoint=checkpoint, category=category, product=product, tiles=tiles, has_labels=labels
             )
-            predictor = predictor_of(spec.checkpoint, device)
+            predictor = in_force(store, predictor_of(spec.checkpoint, device))
             require_possible(spec, predictor)
+            require_folder_labels(spec, inputs)
             job_id = _begin(store, spec, out, inputs)
         finish = partial(read_folder_labels, store, spec, inputs)
         with (
@@ -174,14 +177,37 @@ def _begin(store: Workspace, spec: BatchSpec, out: Path, inputs: list[Path]) -> 
     name = inputs[0].name if len(inputs) == 1 else f"{len(inputs)} inputs"
     job_id = new_batch(store, spec, name=name, actor=_ACTOR)
     out.mkdir(parents=True, exist_ok=True)
-    ticket.write_text(json.dumps({"job": job_id}) + "\n", encoding="utf-8")
+    content = {"job": job_id, "inputs": _names(inputs)}
+    ticket.write_text(json.dumps(content) + "\n", encoding="utf-8")
     return job_id
 
 
-def _ticket(out: Path) -> str:
-    """The job of the batch that lies in a folder."""
+def _resumed(store: Workspace, out: Path, inputs: list[Path], pictures: Sequence[Picture]) -> str:
+    """The job of the batch that lies in a folder, if these are its inputs: by name, whatever they hold now.
+
+    Raises:
+        InputError: there is no batch, or one of other pictures.
+    """
+    job_id, names = _ticket(out)
+    done = jobs.done_names(store, job_id)
+    if names not in (None, _names(inputs)) or not done <= {picture.name for picture in pictures}:
+        began = "" if names is None else f" It began with {', '.join(map(repr, names))}."
+        raise InputError(
+            f"{out.name!r} holds a batch of other pictures.{began} Give the same INPUT as then, or choose "
+            "another folder for a new batch."
+        )
+    return job_id
+
+
+def _names(inputs: list[Path]) -> list[str]:
+    return [path.resolve().name for path in inputs]
+
+
+def _ticket(out: Path) -> tuple[str, list[str] | None]:
+    """The job of the batch that lies in a folder, and what its inputs were called, if that is known."""
     try:
         content: Any = json.loads((out / TICKET).read_text(encoding="utf-8"))
-        return str(content["job"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        names = content.get("inputs")
+        return str(content["job"]), None if names is None else [str(name) for name in names]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{out.name!r} holds no batch that could be resumed. Leave --resume out.") from error

@@ -37,18 +37,21 @@ def load_checkpoint(
     kernel: str = "auto",
     precision: Precision = "float32",
     checkpoints_root: Path | None = None,
+    versions_root: Path | None = None,
     allowed_repos: Iterable[str] = (),
     download: Download = snapshot_download,
 ) -> Checkpoint:
     """Find a checkpoint, verify it and load it.
 
     Args:
-        name: a folder below `checkpoints_root`, the path of a folder, a release of the manifest, or
-            "owner/repo@revision" with a full commit of an allow-listed repository; tried in this order.
+        name: a folder below `checkpoints_root` or `versions_root`, the path of a folder, a release of the
+            manifest, or "owner/repo@revision" with a full commit of an allow-listed repository; tried in this
+            order.
         device: auto, cpu or cuda.
         kernel: selective-scan backend, see `ops.selective_scan`.
         precision: arithmetic of the encoder, see `models.encoder.Encoder`.
         checkpoints_root: holds embedded checkpoints and the manifest; the repository's own by default.
+        versions_root: holds those that were fine-tuned here.
         allowed_repos: repositories allowed besides the manifest's.
         download: `huggingface_hub.snapshot_download` or a stand-in.
 
@@ -63,6 +66,8 @@ def load_checkpoint(
     load = partial(load_folder, device=device, kernel=kernel, precision=precision)
     if str(name) in embedded_names(root):
         return replace(load(root / str(name)), name=str(name))
+    if versions_root is not None and str(name) in embedded_names(versions_root):
+        return replace(load(versions_root / str(name)), name=str(name))
     if Path(name).is_dir():
         return load(Path(name))
     reference = _reference(str(name), root, allowed_repos)

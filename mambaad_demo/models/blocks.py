@@ -138,7 +138,18 @@ class NormalizedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Instance norm leaves the memory channels-first; depth-wise convolution is quick channels-last."""
-        return F.silu(F.instance_norm(self.conv(x.contiguous(memory_format=torch.channels_last))))
+        return F.silu(instance_norm(self.conv(x.contiguous(memory_format=torch.channels_last))))
+
+
+def instance_norm(x: Tensor) -> Tensor:
+    """Instance norm with a correct gradient for a batch of one too.
+
+    Torch reads a channels-last gradient of a single image as if it were channels-first (seen in 2.11).
+    """
+    normed = F.instance_norm(x)
+    if normed.requires_grad:
+        normed.register_hook(Tensor.contiguous)
+    return normed
 
 
 class LocalBranch(nn.Sequential):

@@ -130,12 +130,19 @@ class Detector(nn.Module):
             return list(features)
         return [(f - mean) / std for f, (mean, std) in zip(features, self._feature_statistics(), strict=True)]
 
-    def reconstruct(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """What normal features would look like here; shapes as the targets. Noise is added in training
-        only."""
+    def reconstruct(self, features: Sequence[Tensor], noise: Tensor | None = None) -> list[Tensor]:
+        """What normal features would look like here; shapes as the targets.
+
+        Args:
+            features: targets.
+            noise: standard normal, (B, dims[0], s, s), scaled and added to the fused map; in training mode it
+                is drawn where none is given.
+        """
         fused = self.fusion(features)
-        if self.training and self.config.noise_std > 0:
-            fused = fused + self.config.noise_std * torch.randn_like(fused)
+        if noise is None and self.training and self.config.noise_std > 0:
+            noise = torch.randn_like(fused)
+        if noise is not None:
+            fused = fused + self.config.noise_std * noise
         return [head(decoded) for head, decoded in zip(self.heads, self.decoder(fused), strict=True)]
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:

@@ -26,6 +26,7 @@ from mambaad_demo.models.blocks import (
     ScanBlock,
     ScanConfig,
     cached_directions,
+    instance_norm,
 )
 from mambaad_demo.models.decoder import Decoder
 from mambaad_demo.ops.mamba3 import mamba3_scan, resolve_backend
@@ -243,7 +244,7 @@ class FrequencyEnhancedConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x and result: (B, C, H, W)."""
         bands = self.scale[:, None, None] * self.bands(haar(x))
-        return F.silu(F.instance_norm(self.conv(x) + inverse_haar(bands)))
+        return F.silu(instance_norm(self.conv(x) + inverse_haar(bands)))
 
 
 def haar(x: Tensor) -> Tensor:

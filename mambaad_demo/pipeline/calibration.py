@@ -6,18 +6,26 @@ If the scores are log-normal, the next good part exceeds the limit with exactly 
 with few parts the limits therefore stand wide. No seen good part is ever rejected.
 """
 
+import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Protocol, TypeVar
 
 import numpy as np
 from scipy import stats
 
-from mambaad_demo.errors import TooFewImagesError
+from mambaad_demo.data.geometry import Geometry
+from mambaad_demo.errors import InputError, TooFewImagesError
 from mambaad_demo.hub.schemas import CalibrationFile, CategoryCalibration, Rates
 from mambaad_demo.models.detector import Detector
-from mambaad_demo.pipeline.inference import DetectorRunner, ModelInput, content_of, image_score
+from mambaad_demo.pipeline.inference import (
+    DetectorRunner,
+    ModelInput,
+    ModelOutput,
+    content_of,
+    image_score,
+)
 from mambaad_demo.pipeline.prediction import Limits
 from mambaad_demo.pipeline.suggestion import standardized_distances
 
@@ -34,16 +42,117 @@ _QUANTILES = ("0.5", "0.9", "0.99", "0.999")
 _LEAST_RELATIVE_SCALE = 0.1  # an embedding dimension that happened not to vary must not rule the distance
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Measured:
-    """What the detector says about the held-out good images of one category."""
+class Placed(Protocol):
+    """Something the detector can look at, that knows how the picture lies on the canvas."""
 
-    scores: np.ndarray
-    """(n,)"""
-    pixels: np.ndarray
-    """Map values over image content, flat: all of them, or as many drawn from each large map."""
-    embeddings: np.ndarray
-    """(n, E)"""
+    @property
+    def geometry(self) -> Geometry: ...
+
+
+Input = TypeVar("Input", bound=Placed)
+
+
+class GoodParts:
+    """What the detector says about good parts of one category, gathered a few at a time."""
+
+    def __init__(self, centroid: np.ndarray | None = None) -> None:
+        """
+        Args:
+            centroid: (E,) of the category, to be kept; None to compute it from the parts themselves, whose
+                embeddings then all have to be measured.
+        """
+        self._centroid = centroid
+        self._scores: list[float] = []
+        self._pixels: list[np.ndarray] = []
+        self._embeddings: list[np.ndarray] = []
+        self._known_distances: list[float] = []
+        self._generator = np.random.default_rng(0)
+
+    def __len__(self) -> int:
+        return len(self._scores)
+
+    @property
+    def embeddings(self) -> np.ndarray:
+        """(n, E) of the parts that were measured."""
+        return np.stack(self._embeddings)
+
+    @property
+    def length(self) -> int:
+        """E: numbers in an embedding; there is at least one part."""
+        return len(self._embeddings[0] if self._centroid is None else self._centroid)
+
+    def measure(self, runner: Callable[[Sequence[Input]], ModelOutput], inputs: Sequence[Input]) -> None:
+        """Run the detector over some parts that it was not trained on."""
+        output = runner(inputs)
+        self._embeddings.extend(output.embeddings)
+        for item, anomaly_map in zip(inputs, output.maps, strict=True):
+            self._add_map(anomaly_map, item.geometry)
+
+    def add_stored(self, anomaly_map: np.ndarray, geometry: Geometry, distance: float) -> None:
+        """Add a part that was measured before.
+
+        Args:
+            anomaly_map: (M, N) at model resolution, padding included.
+            geometry: how the picture lay on the canvas.
+            distance: standardized, to the centroid that is kept.
+        """
+        if self._centroid is None:
+            raise ValueError("a stored distance is to a centroid, which has to be kept")
+        self._known_distances.append(distance)
+        self._add_map(anomaly_map, geometry)
+
+    def require_enough(self, name: str) -> None:
+        """
+        Raises:
+            TooFewImagesError: there are fewer than `MIN_IMAGES` parts.
+        """
+        if len(self) < MIN_IMAGES:
+            raise TooFewImagesError(
+                f"Category {name!r} has {len(self)} held-out good images; at least {MIN_IMAGES} are needed "
+                "for limits."
+            )
+
+    def calibration(self, scale: np.ndarray, rates: Rates = DEFAULT_RATES) -> CategoryCalibration:
+        """Set the limits and describe what good parts look like.
+
+        Args:
+            scale: (E,) unit of embedding distances, one for all categories of a checkpoint.
+            rates: false-reject rates to aim at.
+
+        Raises:
+            TooFewImagesError: there are fewer than `MIN_IMAGES` parts.
+        """
+        limits = limits_from_scores(self._scores, rates)
+        centroid, distances = self._distances(scale)
+        quantiles = np.quantile(np.concatenate(self._pixels), [float(name) for name in _QUANTILES])
+        return CategoryCalibration.model_validate(
+            {
+                "scores": sorted(self._scores),
+                "pixel_quantiles": dict(zip(_QUANTILES, quantiles.tolist(), strict=True)),
+                "check": limits.check,
+                "reject": limits.reject,
+                "images": len(self),
+                "rates": rates,
+                "embedding": centroid.tolist(),
+                "embedding_distances": sorted(distances),
+            }
+        )
+
+    def _distances(self, scale: np.ndarray) -> tuple[np.ndarray, list[float]]:
+        if self._centroid is not None:
+            measured = [standardized_distances(one, self._centroid, scale) for one in self._embeddings]
+            return self._centroid, [*self._known_distances, *map(float, measured)]
+        count = len(self)
+        centroid = self.embeddings.mean(axis=0, dtype=np.float64)
+        # To the centroid of the others, as for a new image: n / (n - 1) times the distance to the own one.
+        distances = standardized_distances(self.embeddings, centroid, scale) * count / (count - 1)
+        return centroid, distances.tolist()
+
+    def _add_map(self, anomaly_map: np.ndarray, geometry: Geometry) -> None:
+        self._scores.append(image_score(anomaly_map, geometry))
+        values = content_of(anomaly_map, geometry).ravel()
+        few = values.size <= _MOST_PIXELS
+        self._pixels.append(values if few else self._generator.choice(values, _MOST_PIXELS))
 
 
 def calibrate(
@@ -60,12 +169,70 @@ def calibrate(
         TooFewImagesError: a category has fewer than `MIN_IMAGES` images.
     """
     runner = DetectorRunner(detector)
-    measured = {name: _measured(runner, inputs, name) for name, inputs in images.items()}
-    scale = _embedding_scale([category.embeddings for category in measured.values()])
+    parts = {name: _measured(runner, inputs, name) for name, inputs in images.items()}
+    scale = _embedding_scale([category.embeddings for category in parts.values()])
     return CalibrationFile(
         embedding_scale=tuple(scale.tolist()),
-        categories={name: _calibration(category, scale, rates) for name, category in measured.items()},
+        categories={name: category.calibration(scale, rates) for name, category in parts.items()},
     )
+
+
+def calibrate_category(
+    runner: DetectorRunner,
+    inputs: Iterable[ModelInput],
+    name: str,
+    *,
+    scale: Sequence[float] | np.ndarray,
+    rates: Rates = DEFAULT_RATES,
+) -> CategoryCalibration:
+    """Measure held-out good images of one category, which the checkpoint need not know yet.
+
+    Args:
+        runner: of the detector, with its final weights.
+        inputs: may be a generator.
+        name: of the category, for messages.
+        scale: (E,) unit of embedding distances of the checkpoint; see `scale_of`.
+        rates: false-reject rates to aim at.
+
+    Raises:
+        TooFewImagesError: there are fewer than `MIN_IMAGES` images.
+    """
+    return _measured(runner, inputs, name).calibration(np.asarray(scale, dtype=np.float64), rates)
+
+
+def scale_of(calibration: CalibrationFile, length: int) -> np.ndarray:
+    """(E,) unit of embedding distances of a checkpoint.
+
+    Ones where it was never calibrated, so that its first categories can be compared with each other at least.
+    """
+    return np.array(calibration.embedding_scale or (1.0,) * length, dtype=np.float64)
+
+
+def aimed_at(calibration: CategoryCalibration, rates: Rates) -> CategoryCalibration:
+    """The same good parts with limits that aim at other rates.
+
+    Raises:
+        TooFewImagesError: there are fewer than `MIN_IMAGES` parts.
+    """
+    limits = limits_from_scores(calibration.scores, rates)
+    return calibration.model_copy(update={"check": limits.check, "reject": limits.reject, "rates": rates})
+
+
+def moved_to(calibration: CategoryCalibration, limits: Limits) -> CategoryCalibration:
+    """The same good parts with limits that a person chose.
+
+    Raises:
+        InputError: no numbers above 0, or the check limit lies above the reject limit.
+    """
+    values = (limits.check, limits.reject)
+    if any(value is None or not math.isfinite(value) or value <= 0 for value in values):
+        raise InputError("Limits are scores above 0. Move both sliders to a place on the scale.")
+    return calibration.model_copy(update={"check": limits.check, "reject": limits.reject})
+
+
+def calibration_sha256(calibration: CalibrationFile) -> str:
+    """Of the file `calibration.json` that would hold it."""
+    return hashlib.sha256(f"{calibration.model_dump_json(indent=1)}\n".encode()).hexdigest()
 
 
 def limits_from_scores(scores: Sequence[float] | np.ndarray, rates: Rates = DEFAULT_RATES) -> Limits:
@@ -78,56 +245,39 @@ def limits_from_scores(scores: Sequence[float] | np.ndarray, rates: Rates = DEFA
         raise TooFewImagesError(
             f"{len(scores)} good images cannot set limits; at least {MIN_IMAGES} are needed."
         )
-    logs = np.log(np.maximum(np.asarray(scores, dtype=np.float64), _SMALLEST_SCORE))
-    count = len(logs)
-    spread = max(float(logs.std(ddof=1)), _SMALLEST_SPREAD) * math.sqrt(1 + 1 / count)
+    center, spread = _log_normal(scores)
     check, reject = (
-        math.exp(logs.mean() + float(stats.t.ppf(1 - rate, count - 1)) * spread)
+        math.exp(center + float(stats.t.ppf(1 - rate, len(scores) - 1)) * spread)
         for rate in (rates.check, rates.reject)
     )
     reject = max(reject, math.nextafter(float(np.max(scores)), math.inf))
     return Limits(check=min(check, reject), reject=reject)
 
 
-def _measured(runner: DetectorRunner, inputs: Iterable[ModelInput], name: str) -> _Measured:
-    scores: list[float] = []
-    pixels: list[np.ndarray] = []
-    embeddings: list[np.ndarray] = []
-    generator = np.random.default_rng(0)
+def expected_rate(scores: Sequence[float] | np.ndarray, limit: float) -> float:
+    """How often the next good part would reach a limit if scores are log-normal: what the limit aims at.
+
+    Args:
+        scores: of at least two good parts.
+        limit: above 0.
+    """
+    center, spread = _log_normal(scores)
+    return float(stats.t.sf((math.log(limit) - center) / spread, len(scores) - 1))
+
+
+def _log_normal(scores: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """Mean of the log scores, and the spread of the next one around it."""
+    logs = np.log(np.maximum(np.asarray(scores, dtype=np.float64), _SMALLEST_SCORE))
+    spread = max(float(logs.std(ddof=1)), _SMALLEST_SPREAD) * math.sqrt(1 + 1 / len(logs))
+    return float(logs.mean()), spread
+
+
+def _measured(runner: DetectorRunner, inputs: Iterable[ModelInput], name: str) -> GoodParts:
+    parts = GoodParts()
     for batch in _batches(inputs):
-        output = runner(batch)
-        embeddings.extend(output.embeddings)
-        for item, anomaly_map in zip(batch, output.maps, strict=True):
-            scores.append(image_score(anomaly_map, item.geometry))
-            values = content_of(anomaly_map, item.geometry).ravel()
-            pixels.append(values if values.size <= _MOST_PIXELS else generator.choice(values, _MOST_PIXELS))
-    if len(scores) < MIN_IMAGES:
-        raise TooFewImagesError(
-            f"Category {name!r} has {len(scores)} held-out good images; at least {MIN_IMAGES} are needed "
-            "for limits."
-        )
-    return _Measured(scores=np.array(scores), pixels=np.concatenate(pixels), embeddings=np.stack(embeddings))
-
-
-def _calibration(measured: _Measured, scale: np.ndarray, rates: Rates) -> CategoryCalibration:
-    limits = limits_from_scores(measured.scores, rates)
-    count = len(measured.scores)
-    centroid = measured.embeddings.mean(axis=0, dtype=np.float64)
-    # To the centroid of the others, as for a new image: n / (n - 1) times the distance to the own one.
-    distances = standardized_distances(measured.embeddings, centroid, scale) * count / (count - 1)
-    quantiles = np.quantile(measured.pixels, [float(name) for name in _QUANTILES])
-    return CategoryCalibration.model_validate(
-        {
-            "scores": sorted(measured.scores.tolist()),
-            "pixel_quantiles": dict(zip(_QUANTILES, quantiles.tolist(), strict=True)),
-            "check": limits.check,
-            "reject": limits.reject,
-            "images": count,
-            "rates": rates,
-            "embedding": centroid.tolist(),
-            "embedding_distances": sorted(distances.tolist()),
-        }
-    )
+        parts.measure(runner, batch)
+    parts.require_enough(name)
+    return parts
 
 
 def _embedding_scale(categories: Sequence[np.ndarray]) -> np.ndarray:

@@ -4,6 +4,7 @@ Only the folders below two roots can be named here, those that came with the pro
 fine-tuned here, so the name may come from a visitor. Loading is `hub.checkpoints`' business.
 """
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class Catalog:
             kernel=kernel,
             precision=precision,
             checkpoints_root=checkpoints_root,
+            versions_root=versions_root,
         )
         self._predictors: dict[str, Predictor] = {}
 
@@ -62,11 +64,23 @@ class Catalog:
             model_thread.run(self._load, name)
         return self._predictors[name]
 
+    def delete(self, name: str) -> None:
+        """Delete a version that was fine-tuned here, for good.
+
+        Raises:
+            UnknownReleaseError: there is no such version; others are never deleted.
+        """
+        if self._versions_root is None or name not in self.own_names():
+            raise UnknownReleaseError(f"There is no version {name!r} that was fine-tuned here.")
+        aside = self._versions_root / f".{name}.deleted"
+        (self._versions_root / name).rename(aside)  # gone at once, whatever happens next
+        shutil.rmtree(aside, ignore_errors=True)
+        self.forget(name)
+
     def forget(self, name: str) -> None:
         """Let go of a checkpoint whose folder is replaced or deleted."""
         model_thread.run(self._predictors.pop, name, None)
 
     def _load(self, name: str) -> None:
         if name not in self._predictors:
-            root = self._versions_root if name in self.own_names() else None
-            self._predictors[name] = self._open(name if root is None else root / name)
+            self._predictors[name] = self._open(name)

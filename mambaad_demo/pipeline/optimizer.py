@@ -1,11 +1,16 @@
-"""The optimiser: Muon for matrices and convolutions, AdamW for everything else."""
+"""The optimiser: Muon for matrices and convolutions and AdamW for everything else, or AdamW alone as
+published."""
 
 import warnings
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+OptimizerKind = Literal["muon", "adamw"]
+
+_BETAS: dict[str, tuple[float, float]] = {"muon": (0.9, 0.95), "adamw": (0.9, 0.999)}
+"""Of AdamW: beside Muon as measured in decision 0006, alone as in the code of MambaAD and Pyramid-Mamba."""
 _SCAN = ("a_log", "_bias", ".d", "_norm", ".gate")
 
 
@@ -19,12 +24,21 @@ class Optimizer:
 
     Args:
         model: its parameters that require a gradient are fitted.
-        weight_decay: on matrices and convolutions only.
+        weight_decay: on matrices and convolutions only. (MambaAD's code decays the scan's decay and step bias
+            too, though it marks them as exempt.)
+        kind: `muon` as above, or `adamw` for all parameters, as published.
+
+    Raises:
+        ValueError: an unknown kind.
     """
 
-    def __init__(self, model: nn.Module, *, weight_decay: float) -> None:
-        muon = hasattr(torch.optim, "Muon")
-        if not muon:
+    def __init__(self, model: nn.Module, *, weight_decay: float, kind: OptimizerKind = "muon") -> None:
+        if kind not in get_args(OptimizerKind):
+            raise ValueError(
+                f"Unknown optimiser {kind!r}: choose one of {', '.join(get_args(OptimizerKind))}."
+            )
+        muon = kind == "muon" and hasattr(torch.optim, "Muon")
+        if kind == "muon" and not muon:
             warnings.warn("AdamW alone needs more steps: Muon came with torch 2.9.", stacklevel=2)
         decayed: list[nn.Parameter] = []
         exempt: list[nn.Parameter] = []
@@ -39,7 +53,7 @@ class Optimizer:
                 {"params": [p for p in decayed if id(p) not in chosen], "weight_decay": weight_decay},
                 {"params": exempt, "weight_decay": 0.0},
             ],
-            betas=(0.9, 0.95),
+            betas=_BETAS[kind],
         )
         self._matrices: list[Tensor] = [_as_matrix(p.detach()) for p in self._convolved]
         self._muon = (
@@ -49,7 +63,8 @@ class Optimizer:
         )
 
     def step(self, *, adamw_rate: float, muon_rate: float) -> None:
-        """Update all parameters from their gradients with these learning rates."""
+        """Update all parameters from their gradients with these learning rates; `muon_rate` goes unused where
+        AdamW is alone."""
         for group in self._adamw.param_groups:
             group["lr"] = adamw_rate
         self._adamw.step()

@@ -6,21 +6,22 @@ checkpoint `hub.checkpoints`', drawing the overlay's.
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from PIL import Image
 
+from mambaad_demo.data.geometry import Geometry
 from mambaad_demo.data.uploads import load_image
 from mambaad_demo.errors import DemoError, InputError, UnknownCategoryError
 from mambaad_demo.hub.checkpoints import Checkpoint, load_checkpoint
-from mambaad_demo.hub.schemas import MOST_TILES, CategoryCalibration, Rates
+from mambaad_demo.hub.schemas import MOST_TILES, CalibrationFile, CategoryCalibration, Rates
 from mambaad_demo.models.encoder import Precision
-from mambaad_demo.pipeline.calibration import limits_from_scores
+from mambaad_demo.pipeline.calibration import calibration_sha256, limits_from_scores, scale_of
 from mambaad_demo.pipeline.inference import DetectorRunner, ModelInput, image_score
 from mambaad_demo.pipeline.prediction import UNKNOWN_CATEGORY, Limits, Prediction, Region, Verdict
 from mambaad_demo.pipeline.regions import find_regions
@@ -37,6 +38,8 @@ MAX_MEGAPIXELS = 40.0
 MAX_MEGAPIXELS_IN_BATCH = 12.0
 """Pixel budget of each image of a batch."""
 
+STRANGER_NOTE = "Looks like none of the products this checkpoint knows; the verdict may mean nothing."
+
 _CHUNK_IMAGES = 8
 _CHUNK_MEGAPIXELS = 24.0  # of images and canvases held while a batch streams, whichever bound is met first
 
@@ -46,6 +49,9 @@ class Predictor:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
+        """With the limits that are in force here; see `with_calibrations`."""
+        self._plain = checkpoint
+        self._sets: dict[tuple[str, int], CategoryCalibration] = {}
         self.runner = DetectorRunner(checkpoint.detector)
         self._index = CategoryIndex(checkpoint.calibration)
         self._rates: Rates | None = None
@@ -61,6 +67,7 @@ class Predictor:
         kernel: str = "auto",
         precision: Precision = "float32",
         checkpoints_root: Path | None = None,
+        versions_root: Path | None = None,
         allowed_repos: Iterable[str] = (),
     ) -> Self:
         """Load a checkpoint and stand ready; see `load_checkpoint` for the arguments and errors."""
@@ -71,16 +78,16 @@ class Predictor:
                 kernel=kernel,
                 precision=precision,
                 checkpoints_root=checkpoints_root,
+                versions_root=versions_root,
                 allowed_repos=allowed_repos,
             )
         )
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """Categories that `predict` accepts."""
-        return tuple(
-            dict.fromkeys((*self.checkpoint.config.categories, *self.checkpoint.calibration.categories))
-        )
+        """Categories that `predict` accepts, whether or not they have limits for this number of tiles."""
+        known = self._plain.config.categories, self._plain.calibration.categories
+        return tuple(dict.fromkeys((*known[0], *known[1], *(name for name, _ in self._sets))))
 
     @property
     def device(self) -> str:
@@ -99,7 +106,7 @@ class Predictor:
 
     def limits(self, category: str) -> Limits:
         """Limits of a category; both None where it is not calibrated, or for another number of tiles."""
-        calibration = self._calibration(category)
+        calibration = self.calibration_of(category)
         if calibration is None:
             return Limits()
         if self._rates is not None:
@@ -112,11 +119,35 @@ class Predictor:
         other._rates = rates
         return other
 
+    def with_calibration(
+        self, category: str, calibration: CategoryCalibration, *, tiles: int | None = None
+    ) -> Self:
+        """The same detector with other limits for one category, which may be new to the checkpoint.
+
+        Args:
+            tiles: for which the scores hold; those of this predictor where None.
+        """
+        return self.with_calibrations({**self._sets, (category, tiles or self.tiles): calibration})
+
+    def with_calibrations(self, sets: Mapping[tuple[str, int], CategoryCalibration]) -> Self:
+        """The same detector with these sets in place of the checkpoint's own limits and of all sets before.
+
+        `checkpoint` is then as if it had been saved with the limits for this number of tiles, hash included,
+        so that results say what they were judged by.
+
+        Args:
+            sets: (category, tiles) → what good parts look like when looked at this closely.
+        """
+        other = copy(self)
+        other._sets = dict(sets)
+        other._take_sets()
+        return other
+
     def tiled(self, tiles: int) -> Self:
         """The same detector looking at `tiles` overlapping parts along an image's longer side, 1 to
         `MOST_TILES`.
 
-        Scores depend on how closely the model looks: limits hold for the checkpoint's own number alone.
+        Scores depend on how closely the model looks: limits hold for the number they were set with.
 
         Raises:
             InputError: a number out of range.
@@ -125,7 +156,16 @@ class Predictor:
             raise InputError(f"Choose 1 to {MOST_TILES} tiles along the longer side, not {tiles}.")
         other = copy(self)
         other.tiles = tiles
+        other._take_sets()
         return other
+
+    def input_of(self, image: ImageSource, *, max_megapixels: float = MAX_MEGAPIXELS_IN_BATCH) -> ModelInput:
+        """An image as the detector takes it.
+
+        Raises:
+            InputError: it cannot be read or is too large.
+        """
+        return _read(image, self._plain, self.tiles, max_megapixels).model_input
 
     def predict(self, image: ImageSource, *, category: str | None = None) -> Prediction:
         """Judge one image.
@@ -173,11 +213,18 @@ class Predictor:
                 chunk, megapixels = [], 0.0
         yield from self._judge_chunk(chunk, category)
 
-    def _calibration(self, category: str) -> CategoryCalibration | None:
+    def calibration_of(self, category: str) -> CategoryCalibration | None:
         """What is known of good parts of a category when looked at this closely."""
-        if self.tiles != self.checkpoint.config.tiles:
-            return None
-        return self.checkpoint.calibration.categories.get(category)
+        found = self._sets.get((category, self.tiles))
+        if found is None and self.tiles == self._plain.config.tiles:
+            return self._plain.calibration.categories.get(category)
+        return found
+
+    def _take_sets(self) -> None:
+        """Let the sets for this number of tiles hold."""
+        sets = {name: one for (name, tiles), one in self._sets.items() if tiles == self.tiles}
+        self.checkpoint = self._plain if not sets else _recalibrated(self._plain, sets)
+        self._index = CategoryIndex(self.checkpoint.calibration)
 
     def _judge_chunk(
         self, chunk: "list[_Prepared | DemoError]", category: str | None
@@ -208,15 +255,14 @@ class Predictor:
     ) -> Prediction:
         start = time.perf_counter()
         category = given or (suggestion.category if suggestion else UNKNOWN_CATEGORY)
-        calibration = self._calibration(category)
+        calibration = self.calibration_of(category)
         limits = self.limits(category)
         score = image_score(anomaly_map, image.model_input.geometry)
         verdict = limits.verdict(score)
         full_map = image.model_input.geometry.map_to_image(anomaly_map)  # (H, W)
         regions: tuple[Region, ...] = ()
         if limits.check is not None and verdict is not Verdict.ACCEPT:
-            threshold = min(limits.check, float(full_map.max()))  # resizing may lower a borderline peak
-            regions = find_regions(full_map, threshold, cell_area=_cell_area(image.model_input))
+            regions = regions_from(full_map, limits.check, image.model_input.geometry)
         timings = image.timings_ms | {"model": model_ms, "map": _milliseconds_since(start)}
         height, width = full_map.shape
         return Prediction(
@@ -253,21 +299,13 @@ class Predictor:
 
     def _notes(self, category: str, suggestion: Suggestion | None, given: str | None) -> Iterator[str]:
         """What a person should know about the category and the limits."""
-        own = self.checkpoint.config.tiles
-        if self.tiles != own:
-            yield (
-                f"The limits of this checkpoint are for {tiles_text(own)}, not for {tiles_text(self.tiles)}, "
-                "so the verdict is 'check' for every image. A checkpoint trained with as many has its own."
-            )
-            return
-        if self._calibration(category) is None:
-            what = "This checkpoint" if category == UNKNOWN_CATEGORY else f"The category {category}"
-            yield (
-                f"{what} has no limits yet, so the verdict is 'check' for every image. Calibrate it with "
-                "good images."
-            )
+        if self.calibration_of(category) is None:
+            own = self.checkpoint.config.tiles
+            yield no_limits_note(category, self.tiles, own_tiles=own)
+            if self.tiles != own:
+                return
         if suggestion and suggestion.is_stranger:
-            yield "Looks like none of the products this checkpoint knows; the verdict may mean nothing."
+            yield STRANGER_NOTE
         elif suggestion and given and suggestion.nearest != given:
             yield f"Judged as {given}, but it looks more like {suggestion.nearest}."
 
@@ -281,9 +319,42 @@ class Predictor:
         )
 
 
+def no_limits_note(category: str, tiles: int, *, own_tiles: int) -> str:
+    """Why there is no verdict but `check`, and what to do.
+
+    Args:
+        category: what a picture was judged as.
+        tiles: how closely it was looked at.
+        own_tiles: how closely the checkpoint looks by itself.
+    """
+    if tiles != own_tiles:
+        return (
+            f"The limits of this checkpoint are for {tiles_text(own_tiles)}, not for {tiles_text(tiles)}, so "
+            "the verdict is 'check' for every image. Calibrate it with good images at this number of tiles."
+        )
+    what = "This checkpoint" if category == UNKNOWN_CATEGORY else f"The category {category}"
+    return (
+        f"{what} has no limits yet, so the verdict is 'check' for every image. Calibrate it with good images."
+    )
+
+
 def tiles_text(tiles: int) -> str:
     """How closely the model looks, in words."""
     return "whole pictures" if tiles == 1 else f"{tiles} tiles along the longer side"
+
+
+def regions_from(full_map: np.ndarray, check: float, geometry: Geometry) -> tuple[Region, ...]:
+    """What stands out of a map of a part that is not accepted; at least one region.
+
+    Args:
+        full_map: (H, W) at the size of the image.
+        check: the limit from which a person should look.
+        geometry: how the image lay on the canvas of the model.
+    """
+    threshold = min(check, float(full_map.max()))  # resizing may lower a borderline peak
+    content = geometry.content
+    image_pixels_in_one = geometry.width * geometry.height / (content.width * content.height)
+    return find_regions(full_map, threshold, cell_area=image_pixels_in_one)
 
 
 def good_percentile(score: float, calibration: CategoryCalibration) -> float:
@@ -322,10 +393,18 @@ def _read(source: ImageSource, checkpoint: Checkpoint, tiles: int, max_megapixel
     )
 
 
-def _cell_area(model_input: ModelInput) -> float:
-    """Image pixels under one model pixel."""
-    geometry = model_input.geometry
-    return geometry.width * geometry.height / (geometry.content.width * geometry.content.height)
+def _recalibrated(checkpoint: Checkpoint, sets: Mapping[str, CategoryCalibration]) -> Checkpoint:
+    """The checkpoint as if it had been saved with these categories instead of, or beside, its own."""
+    length = len(next(iter(sets.values())).embedding)
+    calibration = CalibrationFile(
+        embedding_scale=tuple(scale_of(checkpoint.calibration, length).tolist()),
+        categories={**checkpoint.calibration.categories, **sets},
+    )
+    config, hashes = checkpoint.config, checkpoint.config.sha256
+    if hashes is not None:
+        hashes = hashes.model_copy(update={"calibration": calibration_sha256(calibration)})
+        config = config.model_copy(update={"sha256": hashes})
+    return replace(checkpoint, calibration=calibration, config=config)
 
 
 def _as_uint8(pixels: np.ndarray) -> np.ndarray:

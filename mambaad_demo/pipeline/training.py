@@ -1,26 +1,37 @@
 """Training on normal images: one generator loop for the command line, the page and the tests.
 
 Stop iterating to cancel. Encoder features are computed once and cached, since the encoder is frozen and
-images are not augmented; the loop then touches fusion and decoder only. Under `torchrun` each process draws
-its own batches and gradients are averaged.
+images are not augmented; the loop then touches fusion and decoder only. Under `torchrun` all processes draw
+the same batch, each takes its share of it, and gradients are summed: with frozen statistics their number
+changes nothing but the speed.
 """
 
+import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from accelerate import PartialState
 from accelerate.utils import broadcast, reduce
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import Tensor
 
 from mambaad_demo.errors import DivergedError, InputError, TooFewImagesError
 from mambaad_demo.models.detector import Detector
-from mambaad_demo.pipeline.optimizer import Optimizer
+from mambaad_demo.pipeline.optimizer import Optimizer, OptimizerKind
+
+log = logging.getLogger(__name__)
+
+TrainingPrecision = Literal["float32", "bfloat16"]
+Schedule = Literal["cosine", "step"]
+
+_STEP_AT, _STEP_TO = 0.8, 0.1
+"""When the published schedule lowers the learning rate, as a share of the run, and to what share of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +43,15 @@ class TrainingConfig:
     minutes: float | None = None
     """Wall time of the whole run, earlier parts of a resumed run included."""
     batch_size: int = 8
-    """Images per step."""
+    """Images per step, over all processes."""
     learning_rate: float = 8e-3
-    """Peak learning rate of Muon; AdamW's is half of it."""
+    """Peak learning rate of Muon, beside which AdamW's is half of it; AdamW's where it is alone."""
+    optimizer: OptimizerKind = "muon"
+    """`muon` for matrices and convolutions and AdamW for the rest, or `adamw` for all, as published."""
+    schedule: Schedule = "cosine"
+    """After the warm-up: a `cosine` to zero, or one `step` to a tenth at 80 % of the run, as published."""
     warmup: float = 0.05
-    """Share of the run with linearly rising learning rate; a cosine takes it to zero afterwards."""
+    """Share of the run with linearly rising learning rate."""
     weight_decay: float = 1e-4
     """On matrices and convolutions only."""
     clip_norm: float = 5.0
@@ -47,6 +62,11 @@ class TrainingConfig:
     """Weight of 1 - cosine between target and reconstruction."""
     seed: int = 42
     """Order of the images and noise."""
+    frozen_statistics: bool = False
+    """Batch norm keeps the statistics it has and no path is dropped: for few images. Each image's gradient is
+    then its own, whatever shares the batch, so any number of processes computes the same."""
+    precision: TrainingPrecision = "float32"
+    """Arithmetic of fusion and decoder; weights and loss stay float32."""
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
@@ -55,6 +75,10 @@ class TrainingConfig:
             "steps or minutes must be positive": (self.steps or self.minutes or 0) > 0,
             "batch_size must be at least 2": self.batch_size >= 2,
             "learning_rate must be positive": self.learning_rate > 0,
+            f"optimizer must be one of {', '.join(get_args(OptimizerKind))}": (
+                self.optimizer in get_args(OptimizerKind)
+            ),
+            f"schedule must be one of {', '.join(get_args(Schedule))}": self.schedule in get_args(Schedule),
             "warmup must lie in 0 to 1": 0 <= self.warmup < 1,
             "clip_norm must be positive": self.clip_norm > 0,
             "weight_decay must not be negative": self.weight_decay >= 0,
@@ -94,6 +118,11 @@ class FeatureCache:
 
     def __len__(self) -> int:
         return len(self.groups)
+
+    @property
+    def sides(self) -> list[int]:
+        """Side of the feature map of each scale."""
+        return [feature.shape[-1] for feature in self._features]
 
     def batch(self, indices: Tensor) -> list[Tensor]:
         """Features of the images at `indices` as float32."""
@@ -158,7 +187,24 @@ def reconstruction_loss(
 class Trainer:
     """State of one run: optimiser, position, random generator; saved and restored as a plain dict."""
 
-    def __init__(self, detector: Detector, cache: FeatureCache, config: TrainingConfig) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        cache: FeatureCache,
+        config: TrainingConfig,
+        *,
+        shares: Mapping[int, float] | None = None,
+    ) -> None:
+        """
+        Args:
+            detector: on its device.
+            cache: what to learn from.
+            config: how.
+            shares: how often each group is drawn, relative to the others; equally often by default.
+
+        Raises:
+            TooFewImagesError: fewer images than a batch needs.
+        """
         if len(cache) < config.batch_size:
             raise TooFewImagesError(
                 f"A batch of {config.batch_size} needs as many normal images, got {len(cache)}. "
@@ -167,7 +213,14 @@ class Trainer:
         self.detector, self.config = detector, config
         self._cache = cache
         self._processes = processes()
-        self._optimizer = Optimizer(detector, weight_decay=config.weight_decay)
+        if config.batch_size < self._processes.num_processes:
+            raise InputError(
+                f"A batch of {config.batch_size} cannot be shared by {self._processes.num_processes} "
+                "processes. Choose a larger batch or start fewer."
+            )
+        self._weights = _drawing_weights(cache.groups, shares)
+        self._at_once = config.batch_size
+        self._optimizer = Optimizer(detector, weight_decay=config.weight_decay, kind=config.optimizer)
         self.number, self.seconds = 0, 0.0
 
     def steps(self) -> Iterator[Step]:
@@ -176,23 +229,21 @@ class Trainer:
         Raises:
             DivergedError: the loss became NaN or infinite; the detector's weights are then worthless.
         """
-        device = next(self.detector.parameters()).device
-        while (progress := self._progress()) < 1:
+        while (progress := self.progress) < 1:
             started = time.perf_counter()
-            rate = self.config.learning_rate * _schedule(progress, self.config.warmup)
-            features = [feature.to(device) for feature in self._cache.batch(self._draw())]
-            torch.manual_seed(self._step_seed())
-            loss, norm = self._gradients(features)
+            rate = self.config.learning_rate * _schedule(progress, self.config.warmup, self.config.schedule)
+            loss, norm = self._gradients()
             self.number += 1
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise DivergedError(step=self.number, learning_rate=rate)
-            self._optimizer.step(adamw_rate=rate / 2, muon_rate=rate)
+            adamw_rate = rate / 2 if self.config.optimizer == "muon" else rate
+            self._optimizer.step(adamw_rate=adamw_rate, muon_rate=rate)
             self.seconds += time.perf_counter() - started
             yield Step(
                 number=self.number,
                 loss=loss,
                 learning_rate=rate,
-                progress=min(1.0, self._progress()),
+                progress=min(1.0, self.progress),
                 seconds=self.seconds,
             )
         self.detector.eval()
@@ -227,43 +278,89 @@ class Trainer:
         self._optimizer.load_state_dict(state["optimizer"])
         self.number, self.seconds = int(state["number"]), float(state["seconds"])
 
-    def _gradients(self, features: list[Tensor]) -> tuple[float, float]:
-        """Loss of the batch and global gradient norm before clipping."""
-        self.detector.train()
-        targets = self.detector.standardized(features)
-        loss = reconstruction_loss(
-            targets,
-            self.detector.reconstruct(targets),
-            mse_weight=self.config.mse_weight,
-            cosine_weight=self.config.cosine_weight,
-        )
-        self._optimizer.zero_grad()
-        loss.backward()
-        self._average_gradients()
+    def _gradients(self) -> tuple[float, float]:
+        """Loss of the batch and global gradient norm before clipping.
+
+        Where memory runs out the batch is computed in smaller parts; with frozen statistics the result is the
+        same.
+        """
+        chosen = self._draw()
+        while True:
+            try:
+                loss = self._accumulate(chosen)
+                break
+            except RuntimeError as error:
+                if not should_reduce_batch_size(error) or self._at_once == 1:
+                    raise
+                self._at_once = (self._at_once + 1) // 2
+                log.warning("Memory ran out: %d images at once from now on", self._at_once)
+                clear_device_cache(garbage_collection=True)
+        if self._processes.num_processes > 1:
+            for parameter in self.detector.trainable_parameters():
+                parameter.grad = reduce(parameter.grad, reduction="sum")
+            loss = reduce(loss, reduction="sum")
         norm = torch.nn.utils.clip_grad_norm_(
             list(self.detector.trainable_parameters()), self.config.clip_norm
         )
-        return float(loss.detach()), float(norm)
+        return float(loss), float(norm)
 
-    def _average_gradients(self) -> None:
-        if self._processes.num_processes > 1:
-            for parameter in self.detector.trainable_parameters():
-                parameter.grad = reduce(parameter.grad, reduction="mean")
+    def _accumulate(self, chosen: Tensor) -> Tensor:
+        """Set the gradients to those of this process's share of the batch; returns its part of the loss."""
+        self.detector.train(not self.config.frozen_statistics)
+        self._optimizer.zero_grad()
+        noise = self._noise()
+        total = torch.zeros((), device=self._device)
+        for rows in torch.arange(self.config.batch_size)[self._share()].split(self._at_once):
+            features = [feature.to(self._device) for feature in self._cache.batch(chosen[rows])]
+            loss = self._loss(features, None if noise is None else noise[rows].to(self._device))
+            loss = loss * (len(rows) / self.config.batch_size)
+            loss.backward()
+            total += loss.detach()
+        return total
+
+    def _loss(self, features: list[Tensor], noise: Tensor | None) -> Tensor:
+        """Mean loss of a few images, bare encoder features as the cache holds them."""
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            targets = self.detector.standardized(features)
+            rebuilt = self.detector.reconstruct(targets, noise)
+        return reconstruction_loss(
+            targets,
+            [found.to(target.dtype) for found, target in zip(rebuilt, targets, strict=True)],
+            mse_weight=self.config.mse_weight,
+            cosine_weight=self.config.cosine_weight,
+        )
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.detector.parameters()).device
+
+    def _share(self) -> slice:
+        """Rows of the batch that this process computes."""
+        return slice(self._processes.process_index, None, self._processes.num_processes)
 
     def _step_seed(self) -> int:
-        """Another seed for each step and process, so that a resumed run draws the same images, noise and
-        drop path."""
-        return (self.config.seed * 1_000_003 + self.number) * self._processes.num_processes + (
-            self._processes.process_index
+        """Another seed for each step, so that a resumed run draws the same images, noise and drop path."""
+        return self.config.seed * 1_000_003 + self.number
+
+    def _noise(self) -> Tensor | None:
+        """Noise on the fused map for the whole batch, the same in every process; seeds drop path too."""
+        torch.manual_seed(self._step_seed() * self._processes.num_processes + self._processes.process_index)
+        if self.detector.config.noise_std == 0:
+            return None
+        side = self._cache.sides[-1] // 2
+        generator = torch.Generator().manual_seed(self._step_seed())
+        return torch.randn(
+            self.config.batch_size, self.detector.decoder.dims[0], side, side, generator=generator
         )
 
     def _draw(self) -> Tensor:
-        """Indices of a batch without repeats, categories equally likely whatever their size."""
-        weights = 1.0 / torch.bincount(self._cache.groups)[self._cache.groups].double()
+        """Indices of a batch without repeats, the same in every process."""
         generator = torch.Generator().manual_seed(self._step_seed())
-        return torch.multinomial(weights, self.config.batch_size, generator=generator)
+        return torch.multinomial(self._weights, self.config.batch_size, generator=generator)
 
-    def _progress(self) -> float:
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is spent; may pass 1 a little."""
         if self.config.steps is not None:
             return self.number / self.config.steps
         elapsed = torch.tensor(self.seconds, device=self._processes.device)
@@ -272,8 +369,17 @@ class Trainer:
         return elapsed.item() / (60 * (self.config.minutes or 1))
 
 
-def _schedule(progress: float, warmup: float) -> float:
-    """Linear warm-up, then a cosine from 1 to 0; never quite 0 so that the first step learns."""
+def _drawing_weights(groups: Tensor, shares: Mapping[int, float] | None) -> Tensor:
+    """(n,) how likely each image is drawn: groups by their share whatever their size."""
+    counts = torch.bincount(groups)
+    of_group = torch.tensor([1.0 if shares is None else shares[g] for g in range(len(counts))]).double()
+    return (of_group / counts)[groups]
+
+
+def _schedule(progress: float, warmup: float, kind: Schedule) -> float:
+    """Linear warm-up, never quite 0 so that the first step learns; then a cosine from 1 to 0 or one step."""
     if progress < warmup:
         return max(progress / warmup, 0.02)
+    if kind == "step":
+        return 1.0 if progress < _STEP_AT else _STEP_TO
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))

@@ -13,13 +13,12 @@ from sqlalchemy.orm import Session
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.storage import audit, text
+from mambaad_demo.storage.insertion import take_turns
 from mambaad_demo.storage.inspections import (
     Judged,
     StoredInspection,
     VersionFacts,
     add_inspection,
-    product_id,
-    product_name,
     restore_files,
     selection,
     stored,
@@ -47,6 +46,8 @@ class JobState(StrEnum):
     DONE = "done"
 
 
+UNFINISHED = (JobState.WAITING, JobState.RUNNING)
+"""Somebody works on it, or will."""
 RESUMABLE = (JobState.STOPPED, JobState.INTERRUPTED, JobState.FAILED)
 
 
@@ -112,16 +113,14 @@ def create_job(workspace: Workspace, *, kind: str, name: str, spec: dict[str, An
     return job_id
 
 
-def set_state(
-    workspace: Workspace, job_id: str, state: JobState, *, error: str | None = None, actor: str = SYSTEM
-) -> None:
+def set_state(workspace: Workspace, job_id: str, state: JobState, *, error: str | None = None) -> None:
     """Say where a job is."""
     with workspace.database.writing() as session:
         job = _row(session, workspace, job_id)
         job.state, job.error = state.value, None if error is None else text.note(error)
         job.finished_at = now() if state is JobState.DONE else None
         audit.note(
-            session, workspace, actor=actor, action=f"{job.kind} {state.value}", subject=f"job {job_id}"
+            session, workspace, actor=SYSTEM, action=f"{job.kind} {state.value}", subject=f"job {job_id}"
         )
 
 
@@ -137,7 +136,7 @@ def mark_orphans(workspace: Workspace, job_ids: Collection[str]) -> int:
     with workspace.database.writing() as session:
         changed = session.execute(
             update(Job)
-            .where(Job.state.in_([JobState.RUNNING.value, JobState.WAITING.value]), Job.id.in_(list(job_ids)))
+            .where(Job.id.in_(list(job_ids)), Job.state.in_([state.value for state in UNFINISHED]))
             .values(state=JobState.INTERRUPTED.value)
         )
         return int(changed.rowcount)  # type: ignore[attr-defined]
@@ -153,7 +152,8 @@ def add_items(
 ) -> None:
     """Confirm items of a batch, in one transaction; those that are confirmed already are left alone.
 
-    Rows that batches share are added in an order, so that two batches never wait for each other.
+    Rows come in the order of the batch. One transaction at a time adds or deletes pictures of a workspace, so
+    that no two wait for each other, whatever pictures they share.
 
     Args:
         items: (position in the batch, outcome).
@@ -163,12 +163,10 @@ def add_items(
     """
     maps = {place: write_files(workspace, item) for place, item in items if isinstance(item, Judged)}
     with workspace.database.writing() as session:
-        _row(session, workspace, job_id, is_locked=True)
+        take_turns(session, workspace.key)
+        _row(session, workspace, job_id)
         fresh = _unconfirmed(session, job_id, items)
-        judged = [item for _, item in fresh.values() if isinstance(item, Judged)]
-        for product in sorted(set(map(product_name, judged))):
-            product_id(session, workspace, product)
-        for name, (position, item) in sorted(fresh.items(), key=_shared_order):
+        for name, (position, item) in sorted(fresh.items(), key=_position):
             row = JobItem(job_id=job_id, position=position, name=name)
             if isinstance(item, Judged):
                 row.inspection_id = add_inspection(
@@ -193,9 +191,9 @@ def _unconfirmed(session: Session, job_id: str, items: Sequence[_Outcome]) -> di
     return named
 
 
-def _shared_order(named: tuple[str, _Outcome]) -> str:
-    _, (_, item) = named
-    return item.prediction.sha256 if isinstance(item, Judged) else ""
+def _position(named: tuple[str, _Outcome]) -> int:
+    _, (position, _) = named
+    return position
 
 
 def done_names(workspace: Workspace, job_id: str) -> set[str]:
@@ -228,28 +226,55 @@ def items(workspace: Workspace, job_id: str) -> list[Item]:
     with workspace.database.reading() as session:
         _row(session, workspace, job_id)
         inspected = {
-            row[0].id: stored(row)
-            for row in session.execute(
-                selection(workspace)
-                .join(JobItem, JobItem.inspection_id == Inspection.id)
-                .where(JobItem.job_id == job_id)
+            one.id: one
+            for one in map(
+                stored,
+                session.execute(
+                    selection(workspace)
+                    .join(JobItem, JobItem.inspection_id == Inspection.id)
+                    .where(JobItem.job_id == job_id)
+                ),
             )
         }
-        rows = session.scalars(select(JobItem).where(JobItem.job_id == job_id).order_by(JobItem.position))
+        rows = session.execute(
+            select(JobItem.position, JobItem.name, JobItem.inspection_id, JobItem.error)
+            .where(JobItem.job_id == job_id)
+            .order_by(JobItem.position)
+        )
         return [
             Item(
-                position=row.position,
-                name=row.name,
-                inspection=None if row.inspection_id is None else inspected[row.inspection_id],
-                error=row.error,
+                position=position,
+                name=name,
+                inspection=None if inspection_id is None else inspected[inspection_id],
+                error=error,
             )
-            for row in rows
+            for position, name, inspection_id, error in rows
         ]
 
 
-def _row(session: Session, workspace: Workspace, job_id: str, *, is_locked: bool = False) -> Job:
-    """The row of a job, which only one transaction at a time can have locked."""
-    row = session.get(Job, job_id, with_for_update={"key_share": True} if is_locked else None)
+def refused(
+    workspace: Workspace, job_id: str, *, search: str = "", offset: int = 0, limit: int = 50
+) -> tuple[int, list[Refused]]:
+    """Pictures of a batch that could not be judged: how many there are, and some in the order of the batch.
+
+    Args:
+        search: part of the file name.
+
+    Raises:
+        InputError: no such job.
+    """
+    query = select(JobItem.name, JobItem.error).where(JobItem.job_id == job_id, JobItem.error.is_not(None))
+    if search:
+        query = query.where(JobItem.name.icontains(search, autoescape=True))
+    with workspace.database.reading() as session:
+        _row(session, workspace, job_id)
+        total = session.scalar(query.with_only_columns(func.count())) or 0
+        rows = session.execute(query.order_by(JobItem.position, JobItem.id).offset(offset).limit(limit))
+        return total, [Refused(name=name, error=error or "") for name, error in rows]
+
+
+def _row(session: Session, workspace: Workspace, job_id: str) -> Job:
+    row = session.get(Job, job_id)
     if row is None or row.workspace != workspace.key:
         raise InputError("This job is no longer here. Load the page again.")
     return row

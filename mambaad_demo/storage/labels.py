@@ -251,10 +251,10 @@ def products(workspace: Workspace) -> dict[str, list[str]]:
         return {product.name: product.defect_types for product in session.scalars(query)}
 
 
-def newest_ids(workspace: Workspace, *, reviewer: str | None = None) -> Select[int]:
+def newest_ids(workspace: Workspace) -> Select[int]:
     """Ids of the decisions that stand: each reviewer's newest on each picture, without undone ones and
     repeats."""
-    query = (
+    return (
         select(func.max(Decision.id))
         .join(Reviewer, Decision.reviewer_id == Reviewer.id)
         .where(
@@ -262,7 +262,6 @@ def newest_ids(workspace: Workspace, *, reviewer: str | None = None) -> Select[i
         )
         .group_by(Decision.reviewer_id, Decision.image_id)
     )
-    return query if reviewer is None else query.where(Reviewer.name == reviewer)
 
 
 def reviewer_name(given: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, exists,
 from sqlalchemy.orm import Session
 
 from mambaad_demo.pipeline.labeling import Finding
-from mambaad_demo.storage.inspections import StoredInspection, selection, stored
+from mambaad_demo.storage.inspections import Selection, StoredInspection, selection, stored
 from mambaad_demo.storage.labels import newest_ids
 from mambaad_demo.storage.tables import (
     Decision,
@@ -77,14 +77,16 @@ def count(workspace: Workspace, filters: Filters) -> int:
         return count_of(session, filtered(workspace, filters))
 
 
-def count_of(session: Session, query: Select[Inspection, Image, Product, Version]) -> int:
+def count_of(session: Session, query: Selection) -> int:
     """Rows of a query."""
     return session.scalar(query.with_only_columns(func.count(Inspection.id)).order_by(None)) or 0
 
 
-def filtered(workspace: Workspace, filters: Filters) -> Select[Inspection, Image, Product, Version]:
+def filtered(workspace: Workspace, filters: Filters) -> Selection:
     """The newest inspection of each picture that passes."""
-    return selection(workspace).where(Inspection.id.in_(_newest(filters)), *_conditions(workspace, filters))
+    return selection(workspace).where(
+        Inspection.id.in_(_newest(workspace, filters)), *_conditions(workspace, filters)
+    )
 
 
 def ordering(order: Order) -> list[SQLColumnExpression[Any]]:
@@ -99,14 +101,21 @@ def ordering(order: Order) -> list[SQLColumnExpression[Any]]:
     return [*first[order], Inspection.id]
 
 
-def decided_by_anybody(workspace: Workspace) -> ColumnElement[bool]:
+def decided_by_anybody() -> ColumnElement[bool]:
     """Whether some decision on the picture stands."""
-    return Image.id.in_(select(Decision.image_id).where(Decision.id.in_(newest_ids(workspace))))
+    return exists().where(
+        Decision.image_id == Image.id, Decision.undone_at.is_(None), Decision.is_repeat.is_(False)
+    )
 
 
-def _newest(filters: Filters) -> Select[int]:
+def _newest(workspace: Workspace, filters: Filters) -> Select[int]:
     """Ids of each picture's newest inspection, within a batch or by a checkpoint where asked for."""
-    query = select(func.max(Inspection.id)).group_by(Inspection.image_id)
+    query = (
+        select(func.max(Inspection.id))
+        .join(Image, Inspection.image_id == Image.id)
+        .where(Image.workspace == workspace.key)
+        .group_by(Inspection.image_id)
+    )
     if filters.job_id:
         query = query.join(JobItem, JobItem.inspection_id == Inspection.id).where(
             JobItem.job_id == filters.job_id
@@ -127,7 +136,7 @@ def _conditions(workspace: Workspace, filters: Filters) -> list[ColumnElement[bo
     if filters.search:
         conditions.append(Image.name.icontains(filters.search, autoescape=True))
     if filters.decided is not Decided.ANY:
-        decided = decided_by_anybody(workspace)
+        decided = decided_by_anybody()
         conditions.append(decided if filters.decided is Decided.SOMEBODY else ~decided)
     if filters.finding or filters.defect_type:
         conditions.append(_found(workspace, filters))

@@ -1,5 +1,6 @@
 """Pictures as such: listed, and taken in without an inspection, as imports of labels need it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +30,10 @@ class StoredPicture:
     height: int
 
 
-def stored_pictures(workspace: Workspace, *, product: str | None = None) -> list[StoredPicture]:
-    """The pictures of a workspace, or of one product, in the order in which they came."""
+def stored_pictures(
+    workspace: Workspace, *, product: str | None = None, sha256s: Collection[str] | None = None
+) -> list[StoredPicture]:
+    """Pictures in the order in which they came, all or those that are asked for."""
     query = (
         select(Image, Product.name)
         .join(Product, Image.product_id == Product.id)
@@ -39,6 +42,8 @@ def stored_pictures(workspace: Workspace, *, product: str | None = None) -> list
     )
     if product is not None:
         query = query.where(Product.name == product)
+    if sha256s is not None:
+        query = query.where(Image.sha256.in_(sha256s))
     with workspace.database.reading() as session:
         return [
             StoredPicture(

@@ -1,4 +1,9 @@
-"""Deleting for good: a batch with all it brought, and whatever strangers left behind on a shared server."""
+"""Deleting for good: a batch with all it brought, and whatever strangers left behind on a shared server.
+
+Files go before the transaction of their rows ends. A crash in the middle leaves rows of what was being
+deleted without some of their files: the page still lists it, and deleting again completes it. The other way
+round, pictures would stay on the disk that nobody knows of.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -9,7 +14,8 @@ from sqlalchemy.orm import Session
 from mambaad_demo.errors import InputError
 from mambaad_demo.storage import audit, studies
 from mambaad_demo.storage.files import FileKind
-from mambaad_demo.storage.jobs import JobState
+from mambaad_demo.storage.insertion import take_turns
+from mambaad_demo.storage.jobs import UNFINISHED
 from mambaad_demo.storage.tables import (
     AuditEntry,
     Decision,
@@ -26,7 +32,6 @@ from mambaad_demo.storage.tables import (
 )
 from mambaad_demo.storage.workspace import Workspace
 
-_WORKING = (JobState.RUNNING.value, JobState.WAITING.value)
 _OF_A_PICTURE = (FileKind.PICTURE, FileKind.PREVIEW, FileKind.THUMBNAIL)
 
 
@@ -39,6 +44,7 @@ def delete_job(workspace: Workspace, job_id: str, *, actor: str) -> int:
         InputError: no such job.
     """
     with workspace.database.writing() as session:
+        take_turns(session, workspace.key)
         job = session.get(Job, job_id)
         if job is None or job.workspace != workspace.key:
             raise InputError("This job is no longer here. Load the page again.")
@@ -80,6 +86,7 @@ def delete_workspace(workspace: Workspace) -> None:
     """Delete everything of a workspace: batches, pictures, labels, people, studies and the audit trail."""
     ours = Image.workspace == workspace.key
     with workspace.database.writing() as session:
+        take_turns(session, workspace.key)
         pictures = set(session.scalars(select(Image.sha256).where(ours)))
         maps = set(session.scalars(select(Inspection.map_sha256).join(Image).where(ours)))
         masks = set(session.scalars(select(Decision.mask_sha256).join(Image).where(ours)))
@@ -90,13 +97,14 @@ def delete_workspace(workspace: Workspace) -> None:
 
 def delete_old_workspaces(workspace: Workspace, *, before: datetime, keep: str) -> list[str]:
     """Delete batches and studies from before a moment in all workspaces but one, and whole workspaces where
-    nothing was done since; what is being worked on waits. Returns the ids of the batches that went."""
+    nothing was done since; what is being worked on waits. Returns the ids of the jobs that went."""
     old = select(Job.id, Job.workspace).where(Job.created_at < before, Job.workspace != keep)
     idle = (
         select(AuditEntry.workspace).group_by(AuditEntry.workspace).having(func.max(AuditEntry.at) < before)
     )
     with workspace.database.reading() as session:
-        working = list(session.scalars(select(Job.id).where(Job.state.in_(_WORKING))))
+        unfinished = Job.state.in_([state.value for state in UNFINISHED])
+        working = list(session.scalars(select(Job.id).where(unfinished)))
         found = [(job_id, owner) for job_id, owner in session.execute(old.where(Job.id.not_in(working)))]
         busy = set(session.scalars(select(Job.workspace).where(Job.id.in_(working))))
         left = set(session.scalars(idle)) - busy - {keep}

@@ -1,7 +1,7 @@
 """The review queue: what a reviewer should look at next, alone or beside others, and which parts come again.
 
 A picture is claimed while somebody looks at it, so that reviewers who share a queue get different ones. A
-claim ends with the decision, or by itself after `CLAIM_SECONDS`.
+claim ends with the decision, or by itself `CLAIM_SECONDS` after the page renewed it last.
 """
 
 from collections.abc import Collection
@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from statistics import median
 
-from sqlalchemy import ColumnElement, Select, delete, exists, or_, select
+from sqlalchemy import ColumnElement, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.storage import text
 from mambaad_demo.storage.insertion import add_if_missing, id_of
-from mambaad_demo.storage.inspections import StoredInspection, selection, stored
+from mambaad_demo.storage.inspections import Selection, StoredInspection, selection, stored
 from mambaad_demo.storage.labels import newest_ids, reviewer_name
 from mambaad_demo.storage.listing import (
     Decided,
@@ -31,10 +31,8 @@ from mambaad_demo.storage.tables import (
     Decision,
     Image,
     Inspection,
-    Product,
     Reviewer,
     SavedView,
-    Version,
     now,
 )
 from mambaad_demo.storage.workspace import Workspace
@@ -94,11 +92,11 @@ def next_turn(
         if repeat is not None:
             return Turn(inspection=repeat, is_repeat=True)
         for row in session.execute(_waiting(workspace, queue, reviewer, seen).limit(8)):
-            image = row[1]
-            if not queue.is_shared or _claim(session, image.id, reviewer):
-                if queue.is_shared and not queue.is_revisit and _is_decided(session, image.id):
+            part = stored(row)
+            if not queue.is_shared or _claim(session, part.image_id, reviewer):
+                if queue.is_shared and not queue.is_revisit and _is_decided(session, part.image_id):
                     continue  # by somebody who was done between our look and our claim
-                return Turn(inspection=stored(row))
+                return Turn(inspection=part)
     return None
 
 
@@ -171,6 +169,12 @@ def save_view(workspace: Workspace, name: str, filters: Filters) -> str:
     return kept
 
 
+def delete_view(workspace: Workspace, name: str) -> None:
+    """Forget filters that were kept, if they are there."""
+    with workspace.database.writing() as session:
+        session.execute(delete(SavedView).where(SavedView.workspace == workspace.key, SavedView.name == name))
+
+
 def saved_views(workspace: Workspace) -> dict[str, Filters]:
     """Filters by name."""
     query = select(SavedView).where(SavedView.workspace == workspace.key).order_by(SavedView.name)
@@ -184,15 +188,13 @@ def saved_views(workspace: Workspace) -> dict[str, Filters]:
         }
 
 
-def _waiting(
-    workspace: Workspace, queue: Queue, reviewer: int, seen: Collection[int]
-) -> Select[Inspection, Image, Product, Version]:
+def _waiting(workspace: Workspace, queue: Queue, reviewer: int, seen: Collection[int]) -> Selection:
     """Parts that this reviewer has still to decide on, in order."""
     query = filtered(workspace, queue.filters)
     if queue.is_shared:
         query = query.where(~_claimed_by_others(reviewer))
     if queue.is_shared and not queue.is_revisit:
-        query = query.where(~decided_by_anybody(workspace))
+        query = query.where(~decided_by_anybody())
     elif not queue.is_revisit:
         mine = select(Decision.image_id).where(
             Decision.id.in_(newest_ids(workspace)), Decision.reviewer_id == reviewer
@@ -215,10 +217,7 @@ def _claim(session: Session, image_id: int, reviewer: int) -> bool:
 
 
 def _is_decided(session: Session, image_id: int) -> bool:
-    decided = exists().where(
-        Decision.image_id == image_id, Decision.undone_at.is_(None), Decision.is_repeat.is_(False)
-    )
-    return bool(session.scalar(select(decided)))
+    return bool(session.scalar(select(decided_by_anybody()).where(Image.id == image_id)))
 
 
 def _repeat(

@@ -1,6 +1,5 @@
-"""Studies as they were run, kept as plain JSON, and the pictures of a product that one can be run on."""
+"""Studies as they were run, kept as plain JSON."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +8,7 @@ from sqlalchemy import delete, select
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.storage import audit, text
-from mambaad_demo.storage.tables import Image, Product, Study
+from mambaad_demo.storage.tables import Study
 from mambaad_demo.storage.workspace import Workspace
 
 
@@ -32,15 +31,6 @@ class StoredStudy:
     """What was asked for."""
     result: dict[str, Any]
     created_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredPicture:
-    """A picture of the store, judged or not."""
-
-    image_id: int
-    sha256: str
-    name: str
 
 
 def save(workspace: Workspace, *, name: str, spec: dict[str, Any], result: dict[str, Any], actor: str) -> int:
@@ -82,27 +72,6 @@ def studies(workspace: Workspace, *, at_most: int = 100) -> list[StudyEntry]:
         return [
             StudyEntry(id=number, name=name, created_at=created_at)
             for number, name, created_at in session.execute(query)
-        ]
-
-
-def pictures(
-    workspace: Workspace, *, product: str | None = None, sha256s: Collection[str] | None = None
-) -> list[StoredPicture]:
-    """Pictures in the order in which they came, all or those that are asked for."""
-    query = (
-        select(Image.id, Image.sha256, Image.name)
-        .join(Product, Image.product_id == Product.id)
-        .where(Image.workspace == workspace.key)
-        .order_by(Image.id)
-    )
-    if product is not None:
-        query = query.where(Product.name == product)
-    if sha256s is not None:
-        query = query.where(Image.sha256.in_(sha256s))
-    with workspace.database.reading() as session:
-        return [
-            StoredPicture(image_id=number, sha256=sha256, name=name)
-            for number, sha256, name in session.execute(query)
         ]
 
 

@@ -198,7 +198,8 @@ class Reviewer(Table):
 
 
 class Decision(Table):
-    """What a reviewer said about a picture at some moment; rows are never changed but for `undone_at`.
+    """What a reviewer said about a picture at some moment; rows are never changed but for
+    `undone_at` and the name of a type of defect (`taxonomy.py`).
 
     A reviewer's word on a picture is the newest row that is neither undone nor a hidden repeat.
     """
@@ -307,8 +308,7 @@ class LimitSet(Table):
     tiles: Mapped[int]
     """Along the longer side, for which the scores hold."""
     content: Mapped[dict[str, Any] | None]
-    """`hub.schemas.CategoryCalibration`; None takes back all sets before: the checkpoint's own limits hold
-    again."""
+    """`limits.LimitContent`; None takes back all sets before: the checkpoint's own limits hold again."""
     note: Mapped[str] = mapped_column(Text)
     actor: Mapped[str] = mapped_column(Name)
     created_at: Mapped[datetime] = mapped_column(default=now)

@@ -23,7 +23,8 @@ from mambaad_demo.version import __version__
 
 INSPECT_DESCRIPTION = (
     "Judge one picture of a part. Takes the file, the name of a checkpoint (empty: the default one) and a "
-    "category (empty: the nearest one). Returns the result as JSON, in pixels of the upright original, and "
+    "category (empty: the nearest one). Without a checkpoint the one promoted for the category is taken. "
+    "Returns the result as JSON, in pixels of the upright original, and "
     "two files of at most 1600 pixels a side: the picture as JPEG and its heat map as PNG with transparency."
 )
 COMPARE_DESCRIPTION = (
@@ -56,7 +57,9 @@ def build_api(inspector: Inspector, comparer: Comparer) -> None:
     ) -> tuple[dict[str, Any], list[str]]:
         with shown_to_user():
             question = Question(
-                source=_photo(file), checkpoint=checkpoint or _default(inspector), category=category or None
+                source=_photo(file),
+                checkpoint=checkpoint or inspector.default_for(category),
+                category=category or None,
             )
             prediction = inspector.inspect(question).prediction
             files = {
@@ -120,7 +123,7 @@ def health_facts(inspector: Inspector) -> dict[str, Any]:
     Raises:
         CheckpointError: there is no checkpoint, or the default one cannot be loaded.
     """
-    predictor = inspector.catalog.predictor(_default(inspector))
+    predictor = inspector.catalog.predictor(inspector.default_for(None))
     checkpoint = predictor.checkpoint
     return {
         "version": __version__,
@@ -146,8 +149,3 @@ def _photo(file: dict[str, Any] | None) -> Photo:
     if path is None:
         raise InputError("Send a picture of a part.")
     return Photo(path)
-
-
-def _default(inspector: Inspector) -> str:
-    """The first checkpoint's name; without any, one that the catalog refuses with a clear message."""
-    return next(iter(inspector.catalog.names()), "mambaad")

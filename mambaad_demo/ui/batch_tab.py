@@ -13,7 +13,7 @@ from gradio.processing_utils import save_bytes_to_cache
 from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.storage import jobs, listing, removal
 from mambaad_demo.storage.inspections import inspection as stored_inspection
-from mambaad_demo.storage.jobs import RESUMABLE, JobFacts, JobState
+from mambaad_demo.storage.jobs import RESUMABLE, UNFINISHED, JobFacts
 from mambaad_demo.storage.listing import Filters, Order
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui import present, present_batch
@@ -29,7 +29,6 @@ from mambaad_demo.workflow.report.html import report_html
 from mambaad_demo.workflow.report.pdf import chromium, report_pdf
 from mambaad_demo.workflow.studies.repeatability import limits_in_force
 
-UNFINISHED = (JobState.WAITING, JobState.RUNNING)
 SURE = (
     "(...values) => { if (!confirm('Delete this batch, its pictures, also those of the golden set, and all "
     "that was said about them?')) throw new Error('kept'); return values; }"
@@ -102,9 +101,9 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
         with shown_to_user():
             return show(desk.workspace(request), job_id, view)
 
-    def choices_for(checkpoint: str) -> Updates:
+    def choices_for(checkpoint: str, request: gr.Request) -> Updates:
         with shown_to_user():
-            known = desk.catalog.predictor(checkpoint).categories
+            known = desk.predictor(desk.workspace(request), checkpoint).categories
             choices = [(present.SUGGEST, ""), *present.named(known)]
             return {page.category: gr.update(choices=choices, value="")}
 
@@ -180,7 +179,7 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
         with shown_to_user():
             workspace = desk.workspace(request)
             job = jobs.job(workspace, chosen_job(job_id))
-            known = desk.catalog.predictor(job.spec["checkpoint"])
+            known = desk.predictor(workspace, job.spec["checkpoint"])
             categories = known.checkpoint.calibration.categories
             limits = [limits_in_force(known, category) for category in categories]
             content = report_html(batch_report(workspace, job.id, known_limits=limits))
@@ -228,7 +227,10 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
 def grid_html(workspace: Workspace, filters: Filters, view: str, offset: int) -> str:
     """One page of pictures, or of those that could not be read."""
     if filters.verdict == REFUSED:
-        return present_batch.refused_html(jobs.items(workspace, filters.job_id), offset=offset)
+        total, some = jobs.refused(
+            workspace, filters.job_id, search=filters.search, offset=offset, limit=present_batch.PAGE
+        )
+        return present_batch.refused_html(some, total=total, offset=offset)
     found = listing.page(workspace, filters, offset=offset, limit=present_batch.PAGE)
     return present_batch.grid_html(
         found,

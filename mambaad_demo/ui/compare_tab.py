@@ -14,7 +14,7 @@ from mambaad_demo.pipeline.calibration import DEFAULT_RATES
 from mambaad_demo.pipeline.comparison import Comparison
 from mambaad_demo.pipeline.prediction import Prediction
 from mambaad_demo.ui import present, present_comparison
-from mambaad_demo.ui.compare_page import draw_compare_page
+from mambaad_demo.ui.compare_page import ComparePage, draw_compare_page
 from mambaad_demo.ui.compare_set_card import build_set_card
 from mambaad_demo.ui.comparing import Comparer
 from mambaad_demo.ui.inspect_page import InspectPage
@@ -28,7 +28,7 @@ from mambaad_demo.ui.uploads import uploaded_path
 
 def build_compare_tab(
     inspector: Inspector, comparer: Comparer, *, tab: gr.Tab, inspect_page: InspectPage
-) -> None:
+) -> ComparePage:
     """Draw the Compare page into the surrounding tab and wire it.
 
     Args:
@@ -175,3 +175,4 @@ def build_compare_tab(
     tab.select(compare_first, [page.checkpoints, page.shown, inspect_page.shown], shows, **busy)
     inspect_page.forget.click(clear, None, shows, **busy)
     gr.on(fn=draw_shelf, outputs=page.shelf, **private)
+    return page

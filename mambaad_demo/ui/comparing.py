@@ -52,7 +52,7 @@ class Comparer:
         """
         self.require_choice(checkpoints)
         picture = self._inspector.picture(source)
-        predictors = [self._inspector.catalog.predictor(name) for name in checkpoints]
+        predictors = [self._inspector.predictor(name) for name in checkpoints]
         judged = compare(predictors, picture, category=category)
         while (prediction := model_thread.run(next, judged, None)) is not None:
             yield prediction
@@ -68,7 +68,7 @@ class Comparer:
         """
         self.require_choice(checkpoints)
         return compare_set(
-            [self._inspector.catalog.predictor(name) for name in checkpoints], pictures, category=category
+            [self._inspector.predictor(name) for name in checkpoints], pictures, category=category
         )
 
     def categories(self, checkpoints: Sequence[str]) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ class Comparer:
             CheckpointError: one cannot be loaded.
         """
         self.require_choice(checkpoints)
-        known = [self._inspector.catalog.predictor(name).categories for name in checkpoints]
+        known = [self._inspector.predictor(name).categories for name in checkpoints]
         return tuple(name for name in known[0] if all(name in others for others in known))
 
     def costs(self, checkpoints: Sequence[str]) -> list[Cost]:
@@ -88,7 +88,7 @@ class Comparer:
         Its time is the median of its last passes: each call adds some, taken in turns, so that a moment in
         which the machine was busy is outweighed.
         """
-        detectors = [self._inspector.catalog.predictor(name).checkpoint.detector for name in checkpoints]
+        detectors = [self._inspector.predictor(name).checkpoint.detector for name in checkpoints]
         for name, detector in zip(checkpoints, detectors, strict=True):
             if name not in self._costs:
                 self._costs[name] = model_thread.run(measure_cost, detector, repeats=1)

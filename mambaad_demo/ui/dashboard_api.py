@@ -11,9 +11,8 @@ import gradio as gr
 from mambaad_demo.errors import InputError
 from mambaad_demo.pipeline.labeling import Finding, Label, LabeledImage, Severity
 from mambaad_demo.storage import jobs, labels
-from mambaad_demo.storage.jobs import JobFacts
+from mambaad_demo.storage.jobs import UNFINISHED, JobFacts
 from mambaad_demo.storage.workspace import Workspace
-from mambaad_demo.ui.batch_tab import UNFINISHED
 from mambaad_demo.ui.desk import SOMEBODY, Desk
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.uploads import new_folder, uploaded_path

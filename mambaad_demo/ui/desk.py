@@ -1,4 +1,4 @@
-"""What the pages of stored work share: the store as a visitor may see it, checkpoints, the batch runner."""
+"""What the pages of stored work share: the store as a visitor may see it, checkpoints, long work."""
 
 import threading
 from datetime import timedelta
@@ -7,12 +7,17 @@ import gradio as gr
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.pipeline.catalog import Catalog
+from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.storage import jobs, removal
+from mambaad_demo.storage.limits import in_force
 from mambaad_demo.storage.tables import now
 from mambaad_demo.storage.workspace import SHARED, Workspace
 from mambaad_demo.workflow.batch_runner import BatchRunner
+from mambaad_demo.workflow.promotion import active_checkpoints
+from mambaad_demo.workflow.training.runner import TrainingRunner
 
 _BETWEEN_LOOKS = timedelta(minutes=10)
+_ALL = 1_000_000
 
 SOMEBODY = "somebody"
 """The actor of what a visitor did who gave no name."""
@@ -26,6 +31,7 @@ class Desk:
         store: Workspace,
         catalog: Catalog,
         runner: BatchRunner,
+        trainings: TrainingRunner,
         *,
         is_private: bool,
         retention_minutes: int,
@@ -35,12 +41,14 @@ class Desk:
             store: any workspace of the store.
             catalog: checkpoints by name.
             runner: works on batches.
+            trainings: fine-tunes.
             is_private: whether each visitor has a workspace of their own, deleted in time; else
                 all share one, and it is kept.
             retention_minutes: how long a visitor's own workspace is kept.
         """
         self.catalog = catalog
         self.runner = runner
+        self.trainings = trainings
         self.is_private = is_private
         self._store = store
         self._retention = timedelta(minutes=retention_minutes)
@@ -61,6 +69,24 @@ class Desk:
             raise InputError("Open the page first, or use a client that keeps one session.")
         return self._store.of(f"visit-{session}"[:64])
 
+    def predictor(self, workspace: Workspace, name: str) -> Predictor:
+        """A checkpoint with the limits that are in force in a workspace.
+
+        Raises:
+            UnknownReleaseError: there is no such checkpoint.
+            CheckpointError: it cannot be loaded.
+        """
+        return in_force(workspace, self.catalog.predictor(name))
+
+    def adjusted(self, predictor: Predictor) -> Predictor:
+        """A checkpoint with the limits that all share; strangers have their own on the pages of stored work
+        only."""
+        return predictor if self.is_private else in_force(self._store.of(SHARED), predictor)
+
+    def active(self) -> dict[str, str]:
+        """Category → the checkpoint that was promoted for it, where all share one workspace."""
+        return {} if self.is_private else active_checkpoints(self._store.of(SHARED))
+
     def _expire_now_and_then(self) -> None:
         with self._lock:
             if now() < self._next_look:
@@ -79,11 +105,12 @@ class Desk:
         """Delete all stored work of who asks, where it is theirs alone; what people share stays."""
         if self.is_private:
             workspace = self.workspace(request)
-            for job in jobs.jobs(workspace):
+            for job in jobs.jobs(workspace, at_most=_ALL):
                 self.runner.discard(job.id)
             removal.delete_workspace(workspace)
 
     def close(self) -> None:
         """Stop the batches at hand and let go of the database."""
+        self.trainings.close()
         self.runner.close()
         self._store.database.close()

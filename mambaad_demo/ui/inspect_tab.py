@@ -92,7 +92,7 @@ def build_inspect_tab(
         with shown_to_user():
             if shown is None:
                 raise InputError("Choose a picture first.")
-            known = inspector.catalog.predictor(checkpoint).categories
+            known = inspector.predictor(checkpoint).categories
             chosen = category if category in known else None
             return answer(replace(shown, checkpoint=checkpoint, category=chosen), shown)
 

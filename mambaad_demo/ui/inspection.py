@@ -3,6 +3,7 @@
 Reading and judging are the predictor's; components and events are `inspect_tab.py`'s.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mambaad_demo.hub.self_test import SelfTest
 from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.pipeline.prediction import Prediction
+from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.ui.samples import SamplePart, SampleShelf
 
 
@@ -54,9 +56,41 @@ class Inspection:
 class Inspector:
     """Answers questions with the predictors of a catalog; keeps nothing between them."""
 
-    def __init__(self, catalog: Catalog, shelf: SampleShelf) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        shelf: SampleShelf,
+        *,
+        adjusted: Callable[[Predictor], Predictor] = lambda predictor: predictor,
+        active: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """
+        Args:
+            catalog: checkpoints by name.
+            shelf: pictures for those who bring none.
+            adjusted: puts the limits in force that people set.
+            active: category → the checkpoint that was promoted for it.
+        """
         self.catalog = catalog
         self.shelf = shelf
+        self.active = active
+        self._adjusted = adjusted
+
+    def predictor(self, name: str) -> Predictor:
+        """A checkpoint with the limits that are in force.
+
+        Raises:
+            UnknownReleaseError: there is no such checkpoint.
+            CheckpointError: it cannot be loaded.
+        """
+        return self._adjusted(self.catalog.predictor(name))
+
+    def default_for(self, category: str | None) -> str:
+        """The checkpoint that is promoted for a category, else the first one; without any, a name that the
+        catalog refuses with a clear message."""
+        promoted = self.active().get(category or "")
+        names = self.catalog.names()
+        return promoted if promoted in names else next(iter(names), "mambaad")
 
     def inspect(self, question: Question) -> Inspection:
         """Judge the picture in question.
@@ -65,13 +99,13 @@ class Inspector:
             InputError: the picture is gone, cannot be read or is too large, or the category is unknown.
             CheckpointError: the checkpoint cannot be loaded.
         """
-        predictor = self.catalog.predictor(question.checkpoint)
+        predictor = self.predictor(question.checkpoint)
         picture = self.picture(question.source)
         prediction = model_thread.run(predictor.predict, picture, category=question.category)
         return Inspection(
             source=question.source,
             prediction=prediction,
-            calibration=predictor.checkpoint.calibration.categories.get(prediction.category),
+            calibration=predictor.calibration_of(prediction.category),
             self_test=predictor.checkpoint.self_test,
             categories=predictor.categories,
         )

@@ -23,6 +23,9 @@ _FORM_BYTES = 2**16  # multipart boundaries and field names around a file
 _CLEANING_SECONDS = 600
 
 
+_STYLES = ("page.css", "calibrate.css", "train.css", "promotion.css")
+
+
 def delete_cache(retention_minutes: int) -> tuple[int, int]:
     """Seconds between cleanings, and the age at which a visitor's file is deleted."""
     age = 60 * retention_minutes
@@ -49,7 +52,7 @@ def launch_options(*, host: str, port: int, max_upload_mb: int, on_space: bool) 
         "share": False,
         "inbrowser": False,
         "theme": inspector_theme(),
-        "css": text("page.css"),
+        "css": "\n".join(text(name) for name in _STYLES),
         "head": text("head.html"),
         "favicon_path": str(path("favicon.png")),
         "app_kwargs": {"middleware": [gatekeeper]},

@@ -1,5 +1,7 @@
 """The whole app: its top bar and its tabs in order. What a tab does is the tab's business."""
 
+from typing import Any
+
 import gradio as gr
 
 from mambaad_demo.pipeline.catalog import Catalog
@@ -7,6 +9,8 @@ from mambaad_demo.ui import present
 from mambaad_demo.ui.api import build_api
 from mambaad_demo.ui.assets import text
 from mambaad_demo.ui.batch_tab import build_batch_tab
+from mambaad_demo.ui.calibrate_tab import build_calibrate_tab
+from mambaad_demo.ui.calibration_api import build_calibration_api
 from mambaad_demo.ui.compare_tab import build_compare_tab
 from mambaad_demo.ui.comparing import Comparer
 from mambaad_demo.ui.dashboard_api import build_dashboard_api
@@ -21,6 +25,8 @@ from mambaad_demo.ui.review_tab import TAB as REVIEW
 from mambaad_demo.ui.review_tab import build_review_tab
 from mambaad_demo.ui.samples import SampleShelf
 from mambaad_demo.ui.study_card import build_study_card
+from mambaad_demo.ui.train_tab import build_train_tab
+from mambaad_demo.ui.training_api import build_training_api
 from mambaad_demo.ui.uploads import LocalFilesBlocks
 from mambaad_demo.workflow.figures.summary import FigureBook
 
@@ -35,7 +41,7 @@ def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int) -> gr.Blo
         desk: stored work.
         retention_minutes: minutes until a visitor's files are deleted.
     """
-    inspector = Inspector(catalog, SampleShelf())
+    inspector = Inspector(catalog, SampleShelf(), adjusted=desk.adjusted, active=desk.active)
     comparer = Comparer(inspector)
     book = FigureBook()
     first = opening(inspector)
@@ -44,6 +50,14 @@ def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int) -> gr.Blo
         with shown_to_user():
             desk.forget(request)
 
+    def offer() -> dict[str, Any]:
+        """The checkpoints of this moment: versions come and go while pages are open."""
+        with shown_to_user():
+            update: dict[str, Any] = gr.update(
+                choices=present.checkpoint_choices(catalog.names(), desk.active())
+            )
+            return update
+
     with LocalFilesBlocks(
         title=TITLE, analytics_enabled=False, delete_cache=delete_cache(retention_minutes), fill_width=True
     ) as app:
@@ -51,19 +65,32 @@ def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int) -> gr.Blo
             fragment(text("top_bar.html"), script="top_bar.js")
             chips = fragment(present.chips_html(first.inspection, retention_minutes=retention_minutes))
         with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab("Inspect", id="inspect"):
+            with gr.Tab("Inspect", id="inspect") as inspect_tab:
                 page = build_inspect_tab(inspector, first, chips=chips, retention_minutes=retention_minutes)
-            with gr.Tab("Compare", id="compare") as tab:
-                build_compare_tab(inspector, comparer, tab=tab, inspect_page=page)
-            with gr.Tab("Batch", id="batch") as tab:
-                batch_page = build_batch_tab(desk, tab=tab)
+            with gr.Tab("Compare", id="compare") as compare_tab:
+                compare_page = build_compare_tab(inspector, comparer, tab=compare_tab, inspect_page=page)
+            with gr.Tab("Calibrate", id="calibrate") as tab:
+                build_calibrate_tab(desk, tab=tab)
+            with gr.Tab("Batch", id="batch") as batch_tab:
+                batch_page = build_batch_tab(desk, tab=batch_tab)
             with gr.Tab("Review", id=REVIEW) as tab:
                 build_review_tab(desk, tabs=tabs, tab=tab, batch_page=batch_page)
+            with gr.Tab("Train", id="train") as tab:
+                build_train_tab(desk, tab=tab, delete_version=catalog.delete)
             with gr.Tab("Metrics", id="metrics") as tab:
                 build_metrics_tab(desk, tab=tab, book=book)
                 build_study_card(desk, tab=tab)
+        offered = (
+            (inspect_tab, page.checkpoint),
+            (compare_tab, compare_page.checkpoints),
+            (batch_tab, batch_page.checkpoint),
+        )
+        for tab, choice in offered:
+            gr.on([app.load, tab.select], offer, None, choice, api_visibility="private", queue=False)
         page.forget.click(forget_stored, None, None, api_visibility="private", queue=False)
         build_api(inspector, comparer)
         build_dashboard_api(desk, book)
+        build_calibration_api(desk)
+        build_training_api(desk)
     app.queue(**QUEUE_OPTIONS)
     return app

@@ -185,3 +185,12 @@ def grouped(number: int) -> str:
 def data_uri(content: bytes, media_type: str) -> str:
     """A small file as an address that needs no request."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+
+
+def checkpoint_choices(names: Sequence[str], active: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Checkpoints as a choice; of each it is said for which products it was promoted."""
+    products = {name: [product for product, chosen in active.items() if chosen == name] for name in names}
+    return [
+        (f"{name} (active for {', '.join(products[name])})" if products[name] else name, name)
+        for name in names
+    ]

@@ -5,7 +5,7 @@ from typing import Any
 
 from mambaad_demo.errors import StorageError
 from mambaad_demo.storage.inspections import StoredInspection
-from mambaad_demo.storage.jobs import Item, JobFacts, JobState
+from mambaad_demo.storage.jobs import JobFacts, JobState, Refused
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui.present import data_uri
 from mambaad_demo.ui.templates import render
@@ -78,20 +78,25 @@ def grid_html(
     return render(
         "batch_grid.html",
         rows=rows,
-        total=total,
-        first=offset + 1,
-        last=offset + len(rows),
-        previous=max(offset - PAGE, 0) if offset else None,
-        next=offset + PAGE if offset + PAGE < total else None,
         is_table=is_table,
+        **_pager(len(rows), total=total, offset=offset),
     )
 
 
-def refused_html(items: Sequence[Item], *, offset: int) -> str:
-    """Pictures that could not be judged, with the reasons."""
-    refused = [item for item in items if item.error is not None]
-    shown = refused[offset : offset + PAGE]
-    return render("batch_refused.html", rows=shown, total=len(refused))
+def refused_html(refused: Sequence[Refused], *, total: int, offset: int) -> str:
+    """One page of pictures that could not be judged, with the reasons; see `grid_html`."""
+    return render("batch_refused.html", rows=refused, **_pager(len(refused), total=total, offset=offset))
+
+
+def _pager(shown: int, *, total: int, offset: int) -> dict[str, int | None]:
+    """What `batch_pager.html` needs."""
+    return {
+        "total": total,
+        "first": offset + 1,
+        "last": offset + shown,
+        "previous": max(offset - PAGE, 0) if offset else None,
+        "next": offset + PAGE if offset + PAGE < total else None,
+    }
 
 
 def detail_html(inspection: StoredInspection, preview: bytes, heat: bytes) -> str:

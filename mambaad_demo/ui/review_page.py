@@ -13,6 +13,8 @@ from mambaad_demo.ui.batch_page import ORDERS
 from mambaad_demo.ui.desk import Desk
 from mambaad_demo.ui.exchange_card import build_exchange_card
 from mambaad_demo.ui.inspect_page import fragment
+from mambaad_demo.ui.review_history import build_history_card
+from mambaad_demo.ui.review_taxonomy import build_taxonomy_card
 from mambaad_demo.ui.words import TITLES
 
 SHARED, EVERYBODY = "each part once", "everybody every part"
@@ -57,6 +59,7 @@ class ReviewPage:
     view: gr.Dropdown
     view_name: gr.Textbox
     save_view: gr.Button
+    delete_view: gr.Button
     card: gr.HTML
     sitting: gr.State
     """The `Sitting` of this visitor, or None."""
@@ -109,7 +112,10 @@ def draw_review_page(desk: Desk) -> ReviewPage:
                 view = gr.Dropdown([("none", "")], value="", label="Saved view")
                 view_name = gr.Textbox(label="Save these filters as", max_lines=1, max_length=200)
                 save_view = gr.Button("Save view", size="sm")
+                delete_view = gr.Button("Delete view", size="sm")
             build_exchange_card(desk, product=product)
+            build_taxonomy_card(desk, product=product, reviewer=reviewer)
+            build_history_card(desk)
             notice = fragment(present.notice_html(), elem_id="review-notice")
         card = gr.HTML(
             None,
@@ -136,6 +142,7 @@ def draw_review_page(desk: Desk) -> ReviewPage:
         view=view,
         view_name=view_name,
         save_view=save_view,
+        delete_view=delete_view,
         card=card,
         sitting=gr.State(None),
         remembered=gr.BrowserState("", storage_key="mambaad-reviewer", secret="reviewer"),

@@ -106,6 +106,13 @@ def build_review_tab(desk: Desk, *, tabs: gr.Tabs, tab: gr.Tab, batch_page: Batc
             views = [("none", ""), *((view, view) for view in review.saved_views(workspace))]
             return {page.view: gr.update(choices=views, value=kept), page.view_name: ""}
 
+    def delete_view(name: str, request: gr.Request) -> Updates:
+        with shown_to_user():
+            workspace = desk.workspace(request)
+            review.delete_view(workspace, name)
+            views = [("none", ""), *((view, view) for view in review.saved_views(workspace))]
+            return {page.view: gr.update(choices=views, value="")}
+
     def use_view(name: str, request: gr.Request) -> Updates:
         with shown_to_user():
             filters = review.saved_views(desk.workspace(request)).get(name, Filters())
@@ -139,6 +146,7 @@ def build_review_tab(desk: Desk, *, tabs: gr.Tabs, tab: gr.Tab, batch_page: Batc
     page.card.act(pressed, page.sitting, [page.sitting, page.card], **private)
     page.card.draft(keep_draft, page.sitting, None, **private)
     page.save_view.click(save_view, [page.view_name, *controls], [page.view, page.view_name], **private)
+    page.delete_view.click(delete_view, page.view, page.view, **private)
     page.view.input(use_view, page.view, controls, **private)
     return page
 

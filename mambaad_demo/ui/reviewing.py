@@ -47,7 +47,7 @@ class Action(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    do: Literal["decide", "undo", "redo", "next", "previous", "open", "draft"]
+    do: Literal["decide", "undo", "redo", "next", "previous", "open", "draft", "renew"]
     image: int | None = None
     """The picture on the screen, or the one to open."""
     finding: Finding | None = None
@@ -109,7 +109,7 @@ def act(workspace: Workspace, sitting: Sitting, action: Action) -> Sitting:
         StorageError: the store failed; nothing was changed.
     """
     sitting = _after(workspace, replace(sitting, problem=""), action)
-    if sitting.shown is not None and sitting.queue.is_shared and action.do not in ("decide", "draft"):
+    if sitting.shown is not None and sitting.queue.is_shared and action.do != "decide":
         review.claim(workspace, sitting.shown.image, reviewer=sitting.queue.reviewer)
     return sitting
 
@@ -131,6 +131,8 @@ def _after(workspace: Workspace, sitting: Sitting, action: Action) -> Sitting:
             if sitting.shown == Shown(_image(action)):
                 content = action.form.model_dump(mode="json")
                 labels.save_draft(workspace, _image(action), content, reviewer=sitting.queue.reviewer)
+            return sitting
+        case "renew":  # the part is still on the screen
             return sitting
 
 

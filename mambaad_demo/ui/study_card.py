@@ -86,7 +86,7 @@ def build_study_card(desk: Desk, *, tab: gr.Tab) -> StudyCard:
             try:
                 workspace = desk.workspace(request)
                 spec = study_spec(product, checkpoint, kind, choice, parts, shots, seed)
-                for step in run_study(workspace, desk.catalog.predictor(spec.checkpoint), spec):
+                for step in run_study(workspace, desk.predictor(workspace, spec.checkpoint), spec):
                     if isinstance(step, Study):
                         number = save_study(workspace, step, actor=SOMEBODY)
                         yield {**working(False), **shows(workspace, number, step)}

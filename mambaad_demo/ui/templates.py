@@ -5,26 +5,9 @@ into a JavaScript template literal and evaluates it, so a file called `${alert(1
 rendered here reaches `gr.HTML` as a finished value instead, which is inserted as it stands.
 """
 
-from functools import cache
-
-from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
-
-from mambaad_demo.ui.assets import text
-
-
-@cache
-def template(name: str) -> Template:
-    """A compiled template from the assets; unknown names inside it are errors."""
-    environment = Environment(
-        loader=FunctionLoader(text),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(name)
+from mambaad_demo.workflow.report.templates import environment
 
 
 def render(name: str, **values: object) -> str:
     """Fill a template; every value is escaped."""
-    return template(name).render(**values)
+    return environment("mambaad_demo.ui").get_template(name).render(**values)

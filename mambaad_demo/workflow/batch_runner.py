@@ -1,7 +1,7 @@
 """Batches of a server: one at a time in a thread of its own, so that they outlive the tab that started them.
 
-The files of a batch are moved out of the visitor's uploads into a folder of its own until it is done; thus a
-batch can be resumed after a killed server too.
+The files of a batch are linked, or copied, from the visitor's uploads into a folder of its own until it is
+done; thus a batch can be resumed after a killed server too.
 """
 
 import logging
@@ -17,6 +17,7 @@ from mambaad_demo.errors import DemoError, InputError, StorageError
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.storage import jobs
 from mambaad_demo.storage.jobs import RESUMABLE, JobState
+from mambaad_demo.storage.limits import in_force
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.workflow.batches import (
     BatchSpec,
@@ -26,6 +27,7 @@ from mambaad_demo.workflow.batches import (
     require_possible,
     run_batch,
 )
+from mambaad_demo.workflow.folder_labels import require_folder_labels
 
 MOST_WAITING = 20
 """Batches of all visitors that wait for their turn."""
@@ -68,8 +70,9 @@ class BatchRunner:
         if not files:
             raise InputError("Choose pictures or a zip file first.")
         self._require_room()
-        require_possible(spec, self._catalog.predictor(spec.checkpoint))
+        require_possible(spec, in_force(workspace, self._catalog.predictor(spec.checkpoint)))
         pictures_of(files)  # refuses what cannot be a batch while its owner is still looking
+        require_folder_labels(spec, files)
         job_id = new_batch(workspace, spec, name=name, actor=actor)
         self._take_over(workspace, job_id, files)
         self._queue(workspace, job_id)
@@ -190,7 +193,7 @@ class BatchRunner:
         files = sorted(path for path in source.rglob("*") if path.is_file())
         try:
             spec = BatchSpec.model_validate(jobs.job(workspace, job_id).spec)
-            predictor = self._catalog.predictor(spec.checkpoint)
+            predictor = in_force(workspace, self._catalog.predictor(spec.checkpoint))
             pictures = pictures_of(files)
         except BaseException as error:
             jobs.set_state(workspace, job_id, JobState.FAILED, error=reason_of(error))

@@ -244,3 +244,20 @@ def test_an_accelerator_gives_the_maps_of_the_processor() -> None:
         on_gpu = decoder.cuda()(fused.cuda())
     # Other summation orders and convolution algorithms in float32.
     torch.testing.assert_close([m.cpu() for m in on_gpu], on_cpu, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["mambaad", "pyramid_mamba", "mambaad_v2"])
+def test_the_gradient_of_a_batch_is_the_sum_of_its_images(name: str) -> None:
+    """Torch's instance norm alone gives a single channels-last image another gradient."""
+    torch.manual_seed(0)
+    decoder = build_decoder(name, dims=(64, 32, 16, 8), depths=(2, 2, 2, 2)).double().eval()
+    images = random_tensor(3, 64, 4, 4).double()
+
+    def gradients(parts: list[torch.Tensor]) -> list[torch.Tensor]:
+        decoder.zero_grad()
+        for part in parts:
+            sum(found.square().sum() for found in decoder(part)).backward()
+        return [parameter.grad.clone() for parameter in decoder.parameters()]
+
+    for whole, single in zip(gradients([images]), gradients(list(images.split(1))), strict=True):
+        torch.testing.assert_close(single, whole, rtol=1e-6, atol=1e-8)

@@ -81,6 +81,33 @@ def test_a_restored_optimiser_continues_bit_by_bit() -> None:
         assert torch.equal(one, other)
 
 
+def test_adamw_alone_updates_as_torchs_own_and_needs_no_muon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.optim, "Muon")  # no warning either: nothing is missing
+    net, twin = _net(), _net()
+    ours = Optimizer(net, weight_decay=0.5, kind="adamw")
+    scalars = [p for p in twin.parameters() if p.ndim < 2]
+    matrices = [p for p in twin.parameters() if p.ndim >= 2]
+    published = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": 0.5}, {"params": scalars, "weight_decay": 0.0}],
+        lr=1e-2,
+        betas=(0.9, 0.999),
+    )
+    for seed in range(3):
+        for one in (net, twin):
+            torch.manual_seed(seed)
+            one.zero_grad()
+            one(torch.randn(5, 3, 6, 6)).square().sum().backward()
+        ours.step(adamw_rate=1e-2, muon_rate=1.0)
+        published.step()
+    for one, other in zip(net.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_another_kind_of_optimiser_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'sgd'.*muon, adamw"):
+        Optimizer(_net(), weight_decay=0.0, kind="sgd")  # type: ignore[arg-type]
+
+
 def test_without_muon_adamw_takes_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.optim, "Muon")
     net = _net()

@@ -225,6 +225,8 @@ def test_too_few_images_are_refused() -> None:
         ({"steps": 10, "weight_decay": -1e-4}, "decay"),
         ({"steps": 10, "mse_weight": 0.0, "cosine_weight": 0.0}, "weight"),
         ({"steps": 10, "mse_weight": -1.0}, "weight"),
+        ({"steps": 10, "optimizer": "sgd"}, "muon, adamw"),
+        ({"steps": 10, "schedule": "linear"}, "cosine, step"),
     ],
     ids=str,
 )
@@ -258,6 +260,34 @@ def test_the_learning_rate_warms_up_in_a_line_and_falls_in_a_cosine(warmup: floa
     halfway = warm + (20 - warm) // 2
     assert rates[halfway] == pytest.approx(0.5e-3, rel=0.15)
     assert rates[-1] < 0.05e-3
+
+
+def test_the_published_schedule_stays_and_falls_to_a_tenth_for_the_last_fifth() -> None:
+    config = TrainingConfig(steps=20, batch_size=2, learning_rate=1e-3, warmup=0.0, schedule="step")
+    steps = list(Trainer(tiny_detector(), random_cache([0] * 4), config).steps())
+    assert [step.learning_rate for step in steps] == pytest.approx([1e-3] * 16 + [1e-4] * 4)
+
+
+def test_adamw_alone_takes_the_whole_learning_rate_for_every_parameter() -> None:
+    detector = tiny_detector()
+    before = copied_state(dict(detector.named_parameters()))
+    config = TrainingConfig(
+        steps=1,
+        batch_size=4,
+        learning_rate=1e-3,
+        optimizer="adamw",
+        schedule="step",
+        warmup=0,
+        weight_decay=0,
+    )
+    list(Trainer(detector, random_cache([0] * 4), config).steps())
+    changes = [
+        float((parameter - before[name]).detach().abs().max())
+        for name, parameter in detector.named_parameters()
+        if parameter.grad is not None and parameter.grad.abs().max() > 1e-4
+    ]
+    assert len(changes) > 50
+    assert changes == pytest.approx([1e-3] * len(changes), rel=0.01)  # Adam's first step is the rate itself
 
 
 def test_weights_decay_but_biases_norms_and_scan_parameters_do_not() -> None:

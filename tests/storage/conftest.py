@@ -8,7 +8,7 @@ import pytest
 
 from mambaad_demo.storage import migrations
 from mambaad_demo.storage.migrations import newest_revision
-from tests.databases import new_store, postgresql, store, workspace
+from tests.databases import make_templates, new_store, postgresql, store, workspace
 
 __all__ = ["new_store", "postgresql", "store", "workspace"]
 
@@ -28,8 +28,11 @@ def upgrade() -> None:
 
 
 @pytest.fixture
-def tomorrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def tomorrow(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
     """Turns the program into that of tomorrow, with one step more."""
+    make_templates(request.config)
 
     def become(*, ending: str = "") -> None:
         folder = shutil.copytree(migrations.FOLDER, tmp_path / "migrations")

@@ -197,6 +197,21 @@ class TestThereAndBack:
         assert after["alembic_version"] == ["('9999',)"]
         assert all(row.endswith("'gray')") for row in after["reviewers"])
 
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_backup_from_before_limits_and_promotions_comes_back_too(self, saved, new_store, kind):
+        def as_then(members: Members) -> None:
+            for table in ("limit_sets", "promotions"):
+                del members[f"tables/{table}.jsonl"]
+            with_manifest(schema_revision="0001")(members)
+
+        rewrite(saved, as_then, vouched=True)
+        target = new_store(kind, bare=True)
+        assert restored(target, saved).schema_revision == "0001"
+        with target.opened() as back:
+            found = rows(back)
+            assert [name for name in found if not found[name]] == ["limit_sets", "promotions"]
+            fill(back.of("newcomers"))
+
 
 class TestSaving:
     def test_a_backup_made_while_people_decide_is_consistent(self, workspace, new_store, path):

@@ -7,9 +7,12 @@ import pytest
 from sqlalchemy import func, select
 
 from mambaad_demo.errors import InputError, StorageError
-from mambaad_demo.storage import jobs
+from mambaad_demo.storage import jobs, listing, removal
+from mambaad_demo.storage.files import FileKind
 from mambaad_demo.storage.inspections import inspections
 from mambaad_demo.storage.jobs import BATCH, JobState, Refused, add_items, create_job, job, mark_orphans
+from mambaad_demo.storage.listing import Filters, Order
+from mambaad_demo.storage.pictures import stored_pictures
 from mambaad_demo.storage.tables import Image, Inspection, Product
 from mambaad_demo.storage.workspace import Workspace
 from tests.storage.parts import VERSION, judged
@@ -114,6 +117,49 @@ def test_a_failure_in_the_middle_confirms_nothing(workspace, batch, monkeypatch)
     assert job(workspace, batch).done == 3
 
 
+def test_rows_are_numbered_in_the_order_of_the_batch(workspace, batch):
+    numbers = sorted(range(8), key=lambda number: judged(number).prediction.sha256, reverse=True)
+    items = [(position, judged(number)) for position, number in enumerate(numbers)]
+    add_items(workspace, batch, items[::-1], version=VERSION, tiles=1)
+    in_order = [judged(number).name for number in numbers]
+    assert [one.name for one in inspections(workspace)] == in_order
+    assert [one.name for one in stored_pictures(workspace)] == in_order
+    newest_first = listing.page(workspace, Filters(order=Order.NEWEST))
+    assert [one.name for one in newest_first] == in_order[::-1]
+
+
+def test_refused_pictures_are_paged_and_searched(workspace, batch):
+    named = [(place, Refused(name=f"{place}%.svg", error="SVG is refused.")) for place in range(5)]
+    add_items(workspace, batch, [*named[::-1], (5, judged(5))], version=VERSION, tiles=1)
+    total, some = jobs.refused(workspace, batch, offset=1, limit=2)
+    assert (total, [one.name for one in some]) == (5, ["1%.svg", "2%.svg"])
+    assert jobs.refused(workspace, batch, search="3%") == (1, [named[3][1]])
+    assert jobs.refused(workspace, batch, search="_") == (0, [])
+
+
+def test_a_batch_may_be_deleted_while_another_one_brings_the_same_pictures(workspace, batch):
+    confirm(workspace, batch, *range(12))
+    other = create_job(workspace, kind=BATCH, name="", spec={}, actor="Mira")
+    start = threading.Barrier(2, timeout=60)
+
+    def bring() -> None:
+        start.wait()
+        for number in range(11, -1, -3):
+            confirm(workspace, other, *range(number, number - 3, -1))
+
+    def delete() -> None:
+        start.wait()
+        removal.delete_job(workspace, batch, actor="Mira")
+
+    with ThreadPoolExecutor(2) as threads:
+        for work in [threads.submit(bring), threads.submit(delete)]:
+            work.result()
+    assert [item.position for item in jobs.items(workspace, other)] == list(range(12))
+    for one in inspections(workspace):
+        assert workspace.files.holds(FileKind.PICTURE, one.sha256)
+        assert workspace.files.holds(FileKind.MAP, one.map_sha256)
+
+
 def test_two_workers_of_one_batch_confirm_each_picture_once(workspace, batch):
     start = threading.Barrier(2, timeout=60)
 
@@ -162,10 +208,22 @@ def test_after_a_start_what_seems_to_run_is_interrupted(workspace):
 
 def test_the_newest_jobs_come_first_and_by_kind(workspace):
     first, second = (create_job(workspace, kind=BATCH, name="", spec={}, actor="") for _ in range(2))
-    create_job(workspace, kind="study", name="", spec={}, actor="")
+    training = create_job(workspace, kind="finetune", name="", spec={"finetune": {}}, actor="")
     assert [facts.id for facts in jobs.jobs(workspace)] == [second, first]
     assert [facts.id for facts in jobs.jobs(workspace, at_most=1)] == [second]
-    assert [facts.kind for facts in jobs.jobs(workspace, kind="study")] == ["study"]
+    assert [facts.id for facts in jobs.jobs(workspace, kind="finetune")] == [training]
+    assert jobs.items(workspace, training) == []
+
+
+def test_each_runner_marks_its_own_jobs_as_interrupted(workspace, batch):
+    training = create_job(workspace, kind="finetune", name="", spec={}, actor="Mira")
+    for job_id in (batch, training):
+        jobs.set_state(workspace, job_id, JobState.RUNNING)
+    assert mark_orphans(workspace, [training]) == 1
+    assert [job(workspace, job_id).state for job_id in (batch, training)] == [
+        JobState.RUNNING,
+        JobState.INTERRUPTED,
+    ]
 
 
 @pytest.mark.parametrize("job_id", ["", "0" * 32, "'; DROP TABLE jobs; --", "\x00", "\ud800"])

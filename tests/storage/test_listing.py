@@ -6,9 +6,9 @@ from itertools import chain
 import pytest
 
 from mambaad_demo.errors import InputError
-from mambaad_demo.pipeline.labeling import Collection, Finding, Label
+from mambaad_demo.pipeline.labeling import Finding, Label
 from mambaad_demo.pipeline.prediction import Limits
-from mambaad_demo.storage import collecting, labels, listing
+from mambaad_demo.storage import labels, listing
 from mambaad_demo.storage.inspections import inspections
 from mambaad_demo.storage.listing import Decided, Filters, Order
 from mambaad_demo.workflow.batches import BatchSpec
@@ -149,9 +149,8 @@ def test_finding_and_type_have_to_stand_in_one_persons_word(workspace):
 
 def test_collections_can_be_filtered_by(workspace):
     batch(workspace, {"a": 0.6, "b": 0.6})
-    ids = image_ids(workspace)
-    collecting.add(workspace, ids["a"], Collection.TEACH, Finding.GOOD, reviewer="mira")
-    collecting.add(workspace, ids["b"], Collection.GOLDEN, Finding.DEFECT, reviewer="mira")
+    say(workspace, "a", "good", is_taught=True)
+    say(workspace, "b", "defect", is_golden=True)
     assert names(workspace, collection="teach") == ["a"]
     assert names(workspace, collection="golden") == ["b"]
 

@@ -5,7 +5,8 @@ from contextlib import closing
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import MetaData, insert, inspect, select, text
+from sqlalchemy.engine import Connection
 
 from mambaad_demo.errors import SchemaTooNewError
 from mambaad_demo.storage import migrations
@@ -13,14 +14,17 @@ from mambaad_demo.storage.database import Database
 from mambaad_demo.storage.labels import products
 from mambaad_demo.storage.migrations import (
     FOLDER,
+    VERSION_TABLE,
     current_revision,
     migrate,
     newest_revision,
     script_directory,
 )
 from mambaad_demo.storage.tables import Table
+from mambaad_demo.storage.workspace import Workspace
 from tests.databases import Store
 from tests.storage.parts import PRODUCT, add, everything, judged
+from tests.storage.teams import fill
 
 KINDS = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 STEPS = [step.revision for step in script_directory().walk_revisions()][::-1]
@@ -40,6 +44,19 @@ def write_revision(store: Store, revision: str) -> None:
         session.execute(text("UPDATE alembic_version SET version_num = :number"), {"number": revision})
 
 
+def copy_rows(workspace: Workspace, connection: Connection) -> None:
+    """Fill the tables of an older schema with what a store holds."""
+    schema = MetaData()
+    schema.reflect(connection)
+    with workspace.database.reading() as session:
+        for table in schema.sorted_tables:
+            if table.name != VERSION_TABLE:
+                newest = Table.metadata.tables[table.name].columns
+                columns = [newest[column.name] for column in table.columns]
+                rows = [dict(row) for row in session.execute(select(*columns)).mappings()]
+                connection.execute(insert(table), rows)
+
+
 def test_the_steps_are_one_line_of_numbers():
     assert [f"{number:04d}" for number in range(1, len(STEPS) + 1)] == STEPS
     assert newest_revision() == STEPS[-1]
@@ -55,11 +72,20 @@ def test_the_steps_make_exactly_the_tables_of_the_program(workspace):
 
 @KINDS
 @pytest.mark.parametrize("revision", STEPS)
-def test_every_old_schema_is_brought_to_the_newest(new_store, kind, revision):
-    store = new_store(kind, bare=True)
-    with closing(Database.at_any_schema(store.database_url)) as old, old.writing() as session:
-        migrate(session.connection(), revision)
+def test_every_old_schema_is_brought_to_the_newest_with_its_rows(new_store, kind, revision):
+    full, store = new_store(kind), new_store(kind, bare=True)
+    with full.opened() as workspace, closing(Database.at_any_schema(store.database_url)) as old:
+        fill(workspace)
+        with old.writing() as session:
+            migrate(session.connection(), revision)
+            copy_rows(workspace, session.connection())
+        before = everything(old)
+        rows = everything(workspace.database)
     assert_newest(store)
+    with store.opened() as workspace:
+        assert everything(workspace.database) == {name: [] for name in rows} | {
+            name: rows[name] for name in before
+        }
 
 
 def test_opening_again_changes_nothing(workspace, store):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from mambaad_demo.errors import InputError
+from mambaad_demo.errors import InputError, StorageError
 from mambaad_demo.pipeline.labeling import Collection, Finding, Label
 from mambaad_demo.storage import audit, collecting, jobs, labels, removal, review
 from mambaad_demo.storage.files import FileKind
@@ -16,6 +16,8 @@ from mambaad_demo.storage.masks import mask_png
 from mambaad_demo.storage.pictures import stored_pictures
 from mambaad_demo.storage.tables import now
 from mambaad_demo.workflow import batches
+from tests.storage.parts import everything
+from tests.storage.teams import fill
 from tests.workflow.stored import (
     HEIGHT,
     WIDTH,
@@ -48,7 +50,7 @@ def test_a_batch_goes_with_all_it_brought(workspace):
     job_id = inspected(workspace, parts(3) | {"bad.png": b"no"})
     marked(workspace, "part 000.png")
     image = image_ids(workspace)["part 001.png"]
-    collecting.add(workspace, image, Collection.GOLDEN, Finding.GOOD, reviewer="mira")
+    labels.decide(workspace, image, Label(finding=Finding.GOOD), reviewer="mira", is_golden=True)
     labels.save_draft(workspace, image, {"note": "half"}, reviewer="mira")
     turn(workspace, queue_of("jo"))
 
@@ -212,12 +214,54 @@ def test_an_idle_visit_goes_as_a_whole_and_nobody_elses_files_go_with_it(workspa
     assert [one.name for one in found(workspace)] == ["a.png"]
 
 
+def test_a_training_is_deleted_as_a_batch_is_and_waited_for_too(workspace):
+    def add_training(key):
+        return jobs.create_job(workspace.of(key), kind="finetune", name="cap-1", spec={}, actor="mira")
+
+    ours, old, at_work = map(add_training, ("shared", "visit-a", "visit-b"))
+    jobs.set_state(workspace.of("visit-a"), old, jobs.JobState.DONE)
+    jobs.set_state(workspace.of("visit-b"), at_work, jobs.JobState.RUNNING)
+    later = now() + timedelta(hours=1)
+    assert removal.delete_old_workspaces(workspace, before=later, keep="shared") == [old]
+    assert [job.id for job in jobs.jobs(workspace.of("visit-b"), kind="finetune")] == [at_work]
+    assert removal.delete_job(workspace, ours, actor="mira") == 0
+    assert jobs.jobs(workspace, kind="finetune") == []
+
+
+def test_of_a_deleted_workspace_no_table_keeps_a_row(workspace):
+    visit = workspace.of("visit-a")
+    fill(visit)
+    removal.delete_workspace(visit)
+    left = {table for table, rows in everything(workspace.database).items() if rows}
+    assert left == {"versions", "alembic_version"}  # which belong to nobody
+    assert files(workspace) == {}
+
+
 def test_a_visit_whose_batch_is_at_work_is_left_alone(workspace):
     visit = workspace.of("visit-a")
     job_id = inspected(visit, parts(1))
     jobs.set_state(visit, job_id, jobs.JobState.RUNNING)
     assert removal.delete_old_workspaces(workspace, before=now() + timedelta(hours=1), keep="shared") == []
     assert list(outcomes(visit, job_id)) == ["part 000.png"]
+
+
+def test_a_deletion_that_was_cut_short_is_seen_and_can_be_completed(workspace, monkeypatch):
+    job_id = inspected(workspace, parts(3))
+    delete, deleted = type(workspace.files).delete, []
+
+    def crash_at_fourth(store, kind, sha256):
+        if len(deleted) == 3:
+            raise StorageError("power cut")
+        deleted.append((kind, sha256))
+        delete(store, kind, sha256)
+
+    monkeypatch.setattr(type(workspace.files), "delete", crash_at_fourth)
+    with pytest.raises(StorageError, match="power cut"):
+        removal.delete_job(workspace, job_id, actor="mira")
+    assert len(outcomes(workspace, job_id)) == len(found(workspace)) == 3
+    monkeypatch.undo()
+    assert removal.delete_job(workspace, job_id, actor="mira") == 3
+    assert (files(workspace), stored_pictures(workspace)) == ({}, [])
 
 
 def test_files_deleted_while_their_rows_are_on_the_way_are_written_again(workspace, monkeypatch):

@@ -139,6 +139,14 @@ class TestSharing:
         assert turn(workspace, queue_of("jo")) == ("a", False)
         assert turn(workspace, queue_of("mira")) is None
 
+    def test_a_part_that_is_still_on_the_screen_stays_claimed(self, workspace, clock):
+        filled(workspace, {"a": 0.5})
+        turn(workspace, queue_of("mira"))
+        for _ in range(3):
+            clock.forward(CLAIM_SECONDS - 1)
+            review.claim(workspace, image_ids(workspace)["a"], reviewer="mira")
+        assert turn(workspace, queue_of("jo")) is None
+
     def test_looking_at_another_part_frees_the_one_before(self, workspace):
         filled(workspace, {"a": 0.5, "b": 0.3})
         turn(workspace, queue_of("mira"))

@@ -1,4 +1,4 @@
-"""Studies as rows, and the pictures of a product."""
+"""Studies as rows."""
 
 from datetime import timedelta
 
@@ -7,7 +7,6 @@ import pytest
 from mambaad_demo.errors import InputError
 from mambaad_demo.storage import audit, studies
 from mambaad_demo.storage.tables import now
-from tests.storage.parts import PRODUCT, add, judged
 
 
 def save(workspace, name="gear, mambaad"):
@@ -43,17 +42,6 @@ def test_saving_leaves_a_line_in_the_trail(workspace):
     number = save(workspace)
     (entry,) = audit.entries(workspace, subject=f"study {number}")
     assert (entry.actor, entry.action) == ("mira", "study saved")
-
-
-def test_pictures_are_found_by_product_and_by_hash(workspace):
-    one, two, other = add(workspace, judged(1), judged(2), judged(3, product="gear"))
-    assert [picture.image_id for picture in studies.pictures(workspace, product=PRODUCT)] == [
-        one.image_id,
-        two.image_id,
-    ]
-    (found,) = studies.pictures(workspace, sha256s=[other.sha256, "00" * 32])
-    assert (found.image_id, found.sha256, found.name) == (other.image_id, other.sha256, "line 1/part 3.png")
-    assert studies.pictures(workspace.of("others")) == []
 
 
 def test_old_studies_of_visitors_are_deleted_and_kept_ones_are_kept(workspace):

@@ -5,24 +5,29 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import mambaad_demo.storage
 from mambaad_demo.errors import InputError
-from mambaad_demo.pipeline.labeling import Collection, Finding
+from mambaad_demo.pipeline.labeling import Collection
 from mambaad_demo.storage import (
     audit,
     collecting,
     inspections,
     jobs,
     labels,
+    limits,
     listing,
     pictures,
+    promotions,
+    rejudging,
     removal,
     review,
     studies,
+    taxonomy,
 )
 from mambaad_demo.storage.files import FileKind
 from mambaad_demo.storage.jobs import BATCH, JobState
@@ -40,6 +45,17 @@ def ids(workspace: Workspace) -> Ids:
     return found
 
 
+PREDICTOR: Any = SimpleNamespace(checkpoint=SimpleNamespace(sha256=VERSION.sha256), tiles=1)
+"""As far as stored rows are found by it."""
+PROMOTION = promotions.NewStep(
+    category=PRODUCT,
+    checkpoint="mambaad",
+    checkpoint_sha256=VERSION.sha256,
+    action=promotions.Action.PROMOTE,
+    note="",
+    golden={},
+)
+
 Call = Callable[[Workspace, Ids], Any]
 
 LOOKING: dict[Any, Call] = {
@@ -52,6 +68,7 @@ LOOKING: dict[Any, Call] = {
     jobs.job: lambda ours, ids: jobs.job(ours, ids.job),
     jobs.jobs: lambda ours, ids: jobs.jobs(ours),
     jobs.items: lambda ours, ids: jobs.items(ours, ids.job),
+    jobs.refused: lambda ours, ids: jobs.refused(ours, ids.job)[1],
     labels.draft: lambda ours, ids: labels.draft(ours, ids.image, reviewer="Mira"),
     labels.history: lambda ours, ids: labels.history(ours, ids.image),
     labels.image_id: lambda ours, ids: labels.image_id(ours, ids.sha256),
@@ -64,24 +81,25 @@ LOOKING: dict[Any, Call] = {
         listing.page(ours, Filters(job_id=ids.job, finding="defect", collection="teach", search="part"))
         + listing.page(ours, Filters(decided=Decided.SOMEBODY))
     ),
-    pictures.stored_pictures: lambda ours, ids: pictures.stored_pictures(ours),
+    limits.history: lambda ours, ids: limits.history(ours, PREDICTOR, PRODUCT),
+    limits.newest: lambda ours, ids: limits.newest(ours, PREDICTOR, PRODUCT),
+    pictures.stored_pictures: lambda ours, ids: pictures.stored_pictures(ours, sha256s=[ids.sha256]),
+    promotions.active: lambda ours, ids: promotions.active(ours, PRODUCT),
+    promotions.active_checkpoints: lambda ours, ids: promotions.active_checkpoints(ours),
+    promotions.golden: lambda ours, ids: promotions.golden(ours, ids.promotion),
+    promotions.history: lambda ours, ids: promotions.history(ours, PRODUCT),
+    rejudging.results: lambda ours, ids: rejudging.results(ours, PREDICTOR, PRODUCT),
+    rejudging.stored_scores: lambda ours, ids: rejudging.stored_scores(ours, PREDICTOR, PRODUCT),
     review.pace: lambda ours, ids: review.pace(ours, "Mira").decided,
     review.saved_views: lambda ours, ids: review.saved_views(ours),
     review.turn_of: lambda ours, ids: review.turn_of(ours, ids.image),
     review.waiting: lambda ours, ids: any(review.waiting(ours, QUEUE)),
-    studies.pictures: lambda ours, ids: studies.pictures(ours, sha256s=[ids.sha256]),
     studies.studies: lambda ours, ids: studies.studies(ours),
     studies.study: lambda ours, ids: studies.study(ours, ids.study),
 }
 """Functions that look for something of theirs; they find nothing, or say that it is not here."""
 
 CHANGING: dict[Any, Call] = {
-    collecting.add: lambda ours, ids: collecting.add(
-        ours, ids.image, Collection.TEACH, Finding.GOOD, reviewer="Mira"
-    ),
-    collecting.remove: lambda ours, ids: collecting.remove(
-        ours, ids.image, Collection.TEACH, reviewer="Mira"
-    ),
     jobs.add_items: lambda ours, ids: jobs.add_items(
         ours, ids.job, [(9, judged(9))], version=VERSION, tiles=1
     ),
@@ -92,6 +110,10 @@ CHANGING: dict[Any, Call] = {
     labels.save_draft: lambda ours, ids: labels.save_draft(ours, ids.image, {}, reviewer="Mira"),
     labels.undo: lambda ours, ids: labels.undo(ours, reviewer="Mira"),
     removal.delete_job: lambda ours, ids: removal.delete_job(ours, ids.job, actor="Mira"),
+    review.delete_view: lambda ours, ids: review.delete_view(ours, "view"),
+    taxonomy.rename_defect_type: lambda ours, ids: taxonomy.rename_defect_type(
+        ours, PRODUCT, "scratch", "bent", reviewer="Mira"
+    ),
     review.claim: lambda ours, ids: review.claim(ours, ids.image, reviewer="Mira"),
     review.next_turn: lambda ours, ids: review.next_turn(ours, QUEUE),
 }
@@ -102,6 +124,7 @@ CREATING: dict[Any, Call] = {
         ours, kind=BATCH, name="theirs", spec={}, actor="Mira"
     ),
     pictures.add_picture: lambda ours, ids: pictures.add_picture(ours, judged(0).content, "x.png", PRODUCT),
+    promotions.add: lambda ours, ids: promotions.add(ours, PROMOTION, actor="Mira", seen=promotions.NOTHING),
     review.save_view: lambda ours, ids: review.save_view(ours, "view", Filters(search="ours")),
     studies.save: lambda ours, ids: studies.save(ours, name="theirs", spec={}, result={}, actor="Mira"),
 }
@@ -110,15 +133,20 @@ CREATING: dict[Any, Call] = {
 FOR_ALL = {
     "anomaly_map": "takes an inspection that was looked up already",
     "back_up": "saves the whole store",
-    "decided_by_anybody": "a part of queries that are tried here",
+    "concerned": "a part of queries that are tried here",
     "delete_old": "cleans the whole store",
     "delete_workspace": "deletes nothing of others: test_removal.py",
     "delete_old_workspaces": "cleans the whole store",
+    "discard": "versions belong to all",
     "filtered": "a part of queries that are tried here",
+    "in_force": "gives a predictor in any case: test_limits.py",
     "mark_orphans": "runs once at the start of a server",
     "newest_ids": "a part of queries that are tried here",
+    "save": "of limits, judges what is stored: test_limits.py",
+    "take_back": "as `save`",
     "restore_files": "files are shared and named by what they hold",
     "selection": "a part of queries that are tried here",
+    "write_regions": "takes an inspection that was looked up already",
     "write_files": "files are shared and named by what they hold",
     "write_picture": "files are shared and named by what they hold",
 }

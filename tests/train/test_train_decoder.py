@@ -16,6 +16,7 @@ from mambaad_demo.models import DECODERS
 from mambaad_demo.pipeline import training_data
 from mambaad_demo.pipeline.predictor import Predictor
 from train import evaluate, train_decoder
+from train.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,6 +49,11 @@ def test_a_run_writes_a_calibrated_checkpoint_that_passes_its_self_test(
     report = json.loads(figures.read_text(encoding="utf-8"))
     assert report["steps"] == 2
     assert report["held_out"] == {"gasket": 5, "leather": 5}
+    assert [entry["step"] for entry in report["validation"]] == [2]
+    speed = report["throughput"]
+    assert speed["images_per_second"] == pytest.approx(4 / speed["seconds_per_step"], rel=0.01)
+    assert speed["peak_memory_mb"] > 100  # torch alone takes more
+    assert speed["device_name"]
     assert not (tmp_path / "first.training.pt").exists()
 
 
@@ -70,6 +76,65 @@ def test_a_run_that_was_cut_off_goes_on_where_it_stopped(
     report = json.loads(figures.read_text(encoding="utf-8"))
     assert report["resumed_at"] == 2
     assert out.is_dir()
+
+
+def test_logs_go_on_over_an_interruption_and_the_card_tells_the_whole_run(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, logs = tmp_path / "third", tmp_path / "logs"
+    more = ["--recipe", "quick", "--logs", str(logs), "--note", "a|b <b>\n---", "--validations", "2"]
+
+    def cut_off(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train_decoder, "save_checkpoint", cut_off)
+        assert train_decoder.main(_arguments(parts, out, *more)) == 130
+    with (logs / "metrics.csv").open("a") as file:
+        file.write("3,9.9,1.0,0.1,\n")  # a step after the last saved state
+
+    assert train_decoder.main(_arguments(parts, out, *more, "--resume")) == 0
+
+    rows = (logs / "metrics.csv").read_text(encoding="utf-8").splitlines()
+    assert [row.split(",")[0] for row in rows] == ["step", "1", "2"]
+    assert rows[2].split(",")[4] != ""
+    assert "metrics.csv" in capsys.readouterr().out
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "| gasket | 4 | 5 |" in card
+    assert "| changed | --steps 2 --batch-size 4 |" in card
+    assert "a\\|b &lt;b&gt; ---" in card
+    assert f"| 1 | 2 | {float(rows[2].split(',')[4]):.4g} |" in card
+
+
+def test_epochs_end_a_run_of_a_recipe_that_counts_steps(parts: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    arguments = [
+        "--data",
+        str(parts),
+        "--recipe",
+        "full",
+        "--out",
+        str(tmp_path / "out"),
+        "--json",
+        str(figures),
+    ]
+
+    assert train_decoder.main([*arguments, "--epochs", "1", "--batch-size", "4", "--validations", "0"]) == 0
+
+    report = json.loads(figures.read_text(encoding="utf-8"))
+    assert report["steps"] == 2  # 8 images in batches of 4
+    assert report["settings"]["epochs"] == 1
+    assert report["validation"] == []
+    assert "--recipe full --epochs 1 --batch-size 4 --data parts" in report["command"]
+
+
+def test_help_lists_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        train_decoder.main(["--help"])
+
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(f"\n  {name} " in shown for name in RECIPES)
 
 
 def test_a_run_in_tiles_sets_limits_for_tiles_and_can_be_measured(
@@ -129,6 +194,7 @@ def test_too_few_good_images_end_the_run_with_one_sentence(
         (["--encoder", "no_such_backbone"], "no_such_backbone"),
         (["--json", "no/such/folder.json"], "folder.json"),
         (["--name", "my parts"], "my parts"),
+        (["--recipe", "mvtec_mambaad", "--decoder", "mambaad_v2"], "mvtec_mambaad_v2"),
     ],
 )
 def test_what_cannot_end_well_is_refused_before_the_work(
@@ -144,6 +210,17 @@ def test_what_cannot_end_well_is_refused_before_the_work(
     assert train_decoder.main(_arguments(parts, tmp_path / "out", *arguments)) == 1
 
     assert named in capsys.readouterr().err
+
+
+def test_the_log_of_another_run_is_refused_before_the_work(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train_decoder, "cache_features", lambda *_: pytest.fail("work began"))
+    (tmp_path / "metrics.csv").write_text("step,seconds,loss,learning_rate,held_out_loss\n1,1,1,1,\n")
+
+    assert train_decoder.main(_arguments(parts, tmp_path / "out", "--logs", str(tmp_path))) == 1
+
+    assert "--resume" in capsys.readouterr().err
 
 
 def test_training_data_is_never_replaced_by_the_result(

@@ -17,7 +17,7 @@ from mambaad_demo.ui import present_batch
 from mambaad_demo.ui.batch_page import PICTURES, REFUSED, TABLE
 from mambaad_demo.ui.batch_tab import batch_name, build_batch_tab
 from mambaad_demo.workflow.batches import BatchSpec
-from tests.ui.desks import desk_in
+from tests.ui.desks import desk_in, desks_for
 from tests.ui.test_inspect_tab import upload
 from tests.workflow.stored import Scorer, Shelf, inspected, outcomes, part, parts
 
@@ -46,10 +46,10 @@ class Page:
     def start(self, *files, product="", checkpoint="scorer", category="", view=PICTURES, request=ANYBODY):
         return self.call("start", list(files), product, checkpoint, category, False, view, request=request)
 
-    def choose(self, job_id, request=ANYBODY, **data):
+    def choose(self, job_id, request=ANYBODY, *, verdict="", search="", **data):
         handler = next(fn.fn for fn in self.blocks.fns.values() if fn.name == "choose")
         event = SimpleNamespace(_data=data)
-        changes = handler(job_id, "", "", "doubt", PICTURES, event, request)
+        changes = handler(job_id, verdict, search, "doubt", PICTURES, event, request)
         return {self._name(component): value for component, value in changes.items()}
 
     def workspace(self, request=ANYBODY):
@@ -67,18 +67,10 @@ def built(tmp_path_factory):
 @pytest.fixture
 def new_page(built, tmp_path, monkeypatch):
     """Makes the page work over a desk of the test's own."""
-    desks = []
-
-    def new(*predictors, **how):
-        desks.append(desk_in(tmp_path, catalog=Shelf(*(predictors or [Scorer()])), **how))
-        vars(built.desk).update(vars(desks[-1]))
-        return built
-
     (tmp_path / "cache").mkdir()
     monkeypatch.setattr(built.parts.delivery, "GRADIO_CACHE", str(tmp_path / "cache"))
-    yield new
-    for desk in desks:
-        desk.close()
+    with desks_for(built, tmp_path) as new:
+        yield new
 
 
 @pytest.fixture
@@ -179,6 +171,21 @@ def test_the_table_can_be_filtered_searched_and_ordered(page, upload):
     assert listed(search=" A_ ") == ["a_1.png", "a_2.png"]
     assert listed(search="%") == ["b%.png"]
     assert listed(search="zzz") == []
+
+
+def test_pictures_that_could_not_be_read_are_paged_and_searched_too(page, monkeypatch):
+    monkeypatch.setattr(present_batch, "PAGE", 4)
+    contents = {f"bad_{number}.png": b"no" for number in range(6)} | parts(2) | {"other.png": b"no"}
+    job_id = inspected(page.workspace(), contents)
+
+    def listed(search="", offset=0):
+        grid = page.choose(job_id, verdict=REFUSED, search=search, offset=offset)["grid"]
+        return re.findall(r"<td>(\w+)\.png</td>", grid), re.search(r"\d+ to \d+ of \d+", grid)[0]
+
+    assert listed() == ([f"bad_{number}" for number in range(4)], "1 to 4 of 7")
+    assert listed(offset=4) == (["bad_4", "bad_5", "other"], "5 to 7 of 7")
+    assert listed(search="_5") == (["bad_5"], "1 to 1 of 1")
+    assert "No picture here" in page.choose(job_id, verdict=REFUSED, search="zzz", offset=0)["grid"]
 
 
 def test_pages_follow_each_other(page, monkeypatch):

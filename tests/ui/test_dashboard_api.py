@@ -16,7 +16,7 @@ from mambaad_demo.storage.files import FileKind
 from mambaad_demo.storage.masks import mask_png
 from mambaad_demo.ui.dashboard_api import build_dashboard_api
 from mambaad_demo.workflow.figures.summary import FigureBook
-from tests.ui.desks import desk_in
+from tests.ui.desks import desk_in, desks_for
 from tests.ui.test_inspect_tab import upload
 from tests.workflow.stored import HEIGHT, WIDTH, Scorer, Shelf, inspected, part, parts
 
@@ -67,18 +67,10 @@ def built(tmp_path_factory):
 @pytest.fixture
 def new_api(built, tmp_path, monkeypatch):
     """Makes the endpoints work over a desk of the test's own."""
-    desks = []
-
-    def new(*predictors, **how):
-        desks.append(desk_in(tmp_path, catalog=Shelf(*(predictors or [Scorer()])), **how))
-        vars(built.desk).update(vars(desks[-1]))
-        return built
-
     (tmp_path / "cache").mkdir()
     monkeypatch.setattr(built.pack, "GRADIO_CACHE", str(tmp_path / "cache"))
-    yield new
-    for desk in desks:
-        desk.close()
+    with desks_for(built, tmp_path) as new:
+        yield new
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mambaad_demo.pipeline.labeling import Collection, Finding, Label, Severity
+from mambaad_demo.pipeline.labeling import Finding, Label, Severity
 from mambaad_demo.pipeline.prediction import Limits
-from mambaad_demo.storage import collecting, labels, review
+from mambaad_demo.storage import labels, review
 from mambaad_demo.storage.inspections import inspections
 from mambaad_demo.storage.masks import mask_png
 from mambaad_demo.storage.review import Pace
@@ -48,9 +48,9 @@ def shown(workspace, name="a", *, reviewer="mira", is_repeat=False):
     return review_value(workspace, sitting)["item"]
 
 
-def say(workspace, name="a", finding="defect", *, reviewer="mira", mask=None, **label):
+def say(workspace, name="a", finding="defect", *, reviewer="mira", mask=None, is_golden=None, **label):
     said = Label(finding=Finding(finding), mask=None if mask is None else mask_png(mask), **label)
-    return labels.decide(workspace, image_ids(workspace)[name], said, reviewer=reviewer)
+    return labels.decide(workspace, image_ids(workspace)[name], said, reviewer=reviewer, is_golden=is_golden)
 
 
 def block(width=WIDTH, height=HEIGHT):
@@ -141,7 +141,7 @@ def test_what_was_taken_back_stands_in_the_form_without_its_finding(workspace):
 
 def test_the_golden_box_is_ticked_where_the_part_is_in_the_set(workspace):
     inspected(workspace, {"a": part(0.6)})
-    collecting.add(workspace, image_ids(workspace)["a"], Collection.GOLDEN, Finding.DEFECT, reviewer="jo")
+    say(workspace, reviewer="jo", is_golden=True)
     assert shown(workspace)["form"]["is_golden"] is True
 
 
@@ -207,10 +207,8 @@ class TestHiddenRepeats:
         """A part about which everything has been said, beside one about which nothing has."""
         inspected(workspace, {"a": part(0.6, 1)})
         inspected(workspace, {"fresh": part(0.6, 2)})
-        say(workspace, defect_type="bent", severity=Severity.MAJOR, note="secret", mask=block())
-        collecting.add(
-            workspace, image_ids(workspace)["a"], Collection.GOLDEN, Finding.DEFECT, reviewer="mira"
-        )
+        words = {"defect_type": "bent", "severity": Severity.MAJOR, "note": "secret"}
+        say(workspace, **words, mask=block(), is_golden=True)
         labels.save_draft(
             workspace,
             image_ids(workspace)["a"],

@@ -1,7 +1,9 @@
 """The Review page built in an empty Blocks, and its handlers called as functions."""
 
 import json
+import re
 from contextlib import suppress
+from html import escape
 from types import SimpleNamespace
 
 import gradio as gr
@@ -11,11 +13,13 @@ from mambaad_demo.errors import StorageError
 from mambaad_demo.pipeline.labeling import Finding, Label
 from mambaad_demo.storage import labels, removal
 from mambaad_demo.storage.listing import Decided, Filters, Order
+from mambaad_demo.ui.assets import text
 from mambaad_demo.ui.batch_tab import build_batch_tab
+from mambaad_demo.ui.review_history import MOST_LINES
 from mambaad_demo.ui.review_page import SHARED
 from mambaad_demo.ui.review_tab import TAB, build_review_tab, filters_of
-from tests.ui.desks import desk_in
-from tests.workflow.stored import Scorer, Shelf, image_ids, inspected, part, parts
+from tests.ui.desks import desk_in, desks_for
+from tests.workflow.stored import Scorer, Shelf, found, image_ids, inspected, part, parts
 
 ADA = SimpleNamespace(session_hash="ada")
 EVERYTHING = ("", "", "", "any", "", "", "", "doubt")
@@ -45,6 +49,10 @@ class Page:
         self.sitting = changed.get("sitting", self.sitting)
         return changed
 
+    def handler(self, name):
+        (fn,) = [fn.fn for fn in self.blocks.fns.values() if fn.name == name]
+        return fn
+
     def start(self, reviewer="mira", mode=SHARED, values=EVERYTHING, request=ADA):
         return self.call("start", request, reviewer, mode, *values)
 
@@ -63,6 +71,11 @@ class Page:
         return self.desk.workspace(ADA)
 
 
+def hash_of(page):
+    """Of the only picture."""
+    return found(page.workspace)[0].sha256
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The page over an empty desk; building it takes longest."""
@@ -74,17 +87,9 @@ def built(tmp_path_factory):
 @pytest.fixture
 def new_page(built, tmp_path):
     """Makes the page work over a desk of the test's own."""
-    desks = []
-
-    def new(**how):
-        desks.append(desk_in(tmp_path, catalog=Shelf(Scorer()), **how))
-        vars(built.desk).update(vars(desks[-1]))
-        built.sitting = None
-        return built
-
-    yield new
-    for desk in desks:
-        desk.close()
+    built.sitting = None
+    with desks_for(built, tmp_path) as new:
+        yield new
 
 
 @pytest.fixture
@@ -248,6 +253,68 @@ def test_views_are_saved_and_used(page):
         page.call("save_view", ADA, " ", *values)
 
 
+def test_a_view_can_be_deleted(page):
+    for name in ("rejects", "mine"):
+        page.call("save_view", ADA, name, *EVERYTHING)
+    shown = page.call("delete_view", "rejects", ADA)
+    assert shown["view"] == gr.update(choices=[("none", ""), ("mine", "mine")], value="")
+    assert page.call("delete_view", "", ADA)["view"]["choices"] == [("none", ""), ("mine", "mine")]
+
+
+def test_the_history_tells_who_did_what_and_never_what_was_found(page):
+    hostile = "<img src=x onerror=alert(1)>"
+    inspected(page.workspace, {"a": part(0.5)}, name=hostile)
+    card = page.start(hostile)["card"]
+    page.decide(card, "defect", defect_type="secret", note="secret")
+    markup = page.handler("read_history")(ADA)
+    newest, *_, oldest = re.findall("<tr><td>(.*?)</tr>", markup)
+    assert "decided: image" in newest
+    assert hash_of(page) not in markup
+    assert hash_of(page)[:12] in newest
+    assert "batch created" in oldest
+    assert escape(hostile) in newest
+    assert escape(hostile) in oldest
+    assert "<img" not in markup
+    assert "secret" not in markup
+    assert page.handler("read_history")(ADA).count("<tr>") <= MOST_LINES + 1
+
+
+def test_an_empty_history_says_so(page):
+    assert "Nothing has been done yet" in page.handler("read_history")(ADA)
+
+
+def test_a_type_of_defect_is_renamed_for_the_chosen_product(page):
+    inspected(page.workspace, {"a": part(0.5)})
+    page.decide(page.start()["card"], "defect", defect_type="scrach")
+    for product, known in (("cap", ["scrach"]), ("", [])):
+        offered, _ = page.handler("list_types")(product, ADA).values()
+        assert offered["choices"] == known
+    with suppress(LookupError):  # gr.Info outside a request
+        page.handler("rename_type")("cap", "scrach", "scratch", "mira", ADA)
+    assert labels.products(page.workspace) == {"cap": ["scratch"]}
+
+
+@pytest.mark.parametrize(
+    ("product", "old", "new", "reviewer"),
+    [
+        ("", "bent", "x", "mira"),
+        ("cap", None, "x", "mira"),
+        ("cap", "bent", " ", "mira"),
+        ("cap", "bent", "x", ""),
+    ],
+)
+def test_what_cannot_be_renamed_is_said_on_the_page(page, product, old, new, reviewer):
+    inspected(page.workspace, {"a": part(0.5)})
+    page.decide(page.start()["card"], "defect", defect_type="bent")
+    (notice,) = page.handler("rename_type")(product, old, new, reviewer, ADA).values()
+    assert 'role="alert"' in notice
+    assert labels.products(page.workspace) == {"cap": ["bent"]}
+
+
+def test_problems_are_announced():
+    assert '<p class="notice" role="alert" hidden>' in text("review.html")
+
+
 def test_hostile_text_reaches_the_card_as_data_alone(page):
     hostile = "<img src=x onerror=alert(1)>"
     inspected(page.workspace, {hostile: part(0.5)})
@@ -258,9 +325,8 @@ def test_hostile_text_reaches_the_card_as_data_alone(page):
 
 
 def test_every_event_of_the_page_is_private_and_none_waits_behind_the_model(page):
-    ours = [
-        fn for fn in page.blocks.fns.values() if fn.name in ("start", "pressed", "keep_draft", "save_view")
-    ]
+    quick = ("start", "pressed", "keep_draft", "save_view", "delete_view", "read_history", "rename_type")
+    ours = [fn for fn in page.blocks.fns.values() if fn.name in quick]
     assert {fn.api_visibility for fn in page.blocks.fns.values()} == {"private"}
     assert not any(fn.concurrency_id == "model" for fn in ours)
 

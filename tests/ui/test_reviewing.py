@@ -5,6 +5,7 @@ import io
 import struct
 import zlib
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -424,6 +425,20 @@ class TestDrafts:
         act(five, after, late)
         assert labels.draft(five, sitting.shown.image, reviewer="mira") is None
         assert form_on_screen(five, after)["note"] == ""
+
+    @pytest.mark.parametrize("do", ["draft", "renew"])
+    def test_a_part_that_is_worked_on_is_kept_from_others(self, five, monkeypatch, do):
+        sitting = begin(five, queue_of("mira"))
+        for _ in range(3):
+            later = review.now() + timedelta(seconds=review.CLAIM_SECONDS - 1)
+            monkeypatch.setattr(review, "now", lambda moment=later: moment)
+            assert press(five, sitting, do, image=sitting.shown.image) == sitting
+        assert name_of(five, begin(five, queue_of("jo"))) != name_of(five, sitting)
+
+    def test_where_everybody_sees_every_part_nothing_is_kept_from_others(self, five):
+        sitting = begin(five, queue_of("mira", is_shared=False))
+        press(five, sitting, "renew", image=sitting.shown.image)
+        assert begin(five, queue_of("jo")).shown == sitting.shown
 
     def test_a_draft_changes_nothing_else(self, five):
         sitting = begin(five, queue_of("mira"))

@@ -343,11 +343,18 @@ def test_what_follows_a_batch_sees_its_files_once_all_are_confirmed(workspace, r
 
     runner = running(Scorer(), finish=finish)
     contents = parts(2)
-    spec = BatchSpec(checkpoint="scorer", has_labels=True)
+    spec = BatchSpec(checkpoint="scorer", product="gear")
     job_id = start(runner, workspace, uploads(contents), spec)
     runner.wait(job_id)
     assert seen == [(workspace, spec, list(contents.values()))]
     assert state(workspace, job_id) is JobState.DONE
+
+
+def test_folder_labels_that_are_none_are_refused_before_anything_is_judged(workspace, running, uploads):
+    scorer = Scorer()
+    with pytest.raises(InputError, match="no folder names"):
+        start(running(scorer), workspace, uploads(parts(2)), BatchSpec(checkpoint="scorer", has_labels=True))
+    assert (jobs.jobs(workspace), scorer.asked) == ([], [])
 
 
 def test_nothing_follows_a_batch_that_was_stopped(workspace, running, uploads, gate):

@@ -13,6 +13,7 @@ const form = {
 };
 const MASK_COLOR = "#22d3ee";
 const ANSWER_MS = 20000;
+const RENEW_MS = 60000; // a third of the time for which the server keeps a part from other reviewers
 
 let item = null;
 let picture = null; // decoded images of the item
@@ -344,6 +345,9 @@ element.addEventListener("click", (event) => {
 });
 find(".review-side").addEventListener("input", keepDraft);
 
+setInterval(() => {
+  if (item && !isWaiting && !document.hidden && element.offsetParent) trigger("draft", { do: "renew", image: item.image });
+}, RENEW_MS);
 new ResizeObserver(draw).observe(stage);
 watch("value", load);
 load();

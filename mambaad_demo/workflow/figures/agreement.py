@@ -1,23 +1,19 @@
-"""How far reviewers agree with each other and with themselves; words are good, defect and unsure.
-
-Kappa is the share of agreement beyond what chance alone would give: Cohen's for two reviewers, Fleiss' for
-several. Where nobody ever uses a second word, chance alone would give full agreement, and kappa is undefined.
-"""
+"""How far reviewers agree with each other and with themselves; words are good, defect and unsure."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
-from sklearn.metrics import cohen_kappa_score, confusion_matrix
-from statsmodels.stats.inter_rater import aggregate_raters, cohens_kappa, fleiss_kappa
+from sklearn.metrics import confusion_matrix
+from statsmodels.stats.inter_rater import cohens_kappa
 
 from mambaad_demo.pipeline.labeling import Finding, LabeledImage
 from mambaad_demo.pipeline.set_comparison import Interval
+from mambaad_demo.workflow.figures import kappa
 from mambaad_demo.workflow.figures.estimate import Estimate, proportion, undefined, without_interval
+from mambaad_demo.workflow.figures.kappa import WORDS
 
-WORDS = [finding.value for finding in Finding]
 FEWEST = 20
 """Pictures from which the interval of kappa, which is right for many pictures only, is worth telling."""
 
@@ -100,10 +96,10 @@ def agreement(labels: Sequence[LabeledImage], repeats: Sequence[tuple[str, Findi
 
 def cohen(words: Sequence[tuple[str, str]]) -> Estimate:
     """Cohen's kappa of paired words, with its asymptotic interval where there are enough of them."""
-    one, other = (list(column) for column in zip(*words, strict=True))
-    if len({*one, *other}) == 1:
+    value = kappa.cohen(words)
+    if value is None:
         return undefined(_ONE_WORD)
-    value = float(cohen_kappa_score(one, other, labels=WORDS))
+    one, other = (list(column) for column in zip(*words, strict=True))
     if len(words) < FEWEST:
         return without_interval(value, f"No interval: it takes {FEWEST} pictures.")
     if one == other:
@@ -129,14 +125,7 @@ def _group(labels: Sequence[LabeledImage]) -> GroupAgreement | None:
     if not sizes:
         return None
     size = max(sizes, key=lambda number: (sizes[number], number))
-    words = [
-        [WORDS.index(finding.value) for finding in label.findings]
-        for label in labels
-        if len(label.findings) == size
-    ]
-    kappa = (
-        undefined(_ONE_WORD)
-        if len(np.unique(words)) == 1
-        else without_interval(float(fleiss_kappa(aggregate_raters(words, n_cat=len(WORDS))[0])), "")
-    )
-    return GroupAgreement(n=len(words), reviewers_each=size, kappa=kappa)
+    words = [label.findings for label in labels if len(label.findings) == size]
+    value = kappa.fleiss(words)
+    estimate = undefined(_ONE_WORD) if value is None else without_interval(value, "")
+    return GroupAgreement(n=len(words), reviewers_each=size, kappa=estimate)

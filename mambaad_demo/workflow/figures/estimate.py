@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from scipy import stats
-
-from mambaad_demo.pipeline.set_comparison import CONFIDENCE, Interval
+from mambaad_demo.pipeline.limit_statistics import exact_interval
+from mambaad_demo.pipeline.set_comparison import Interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,5 +42,5 @@ def proportion(count: int, total: int, *, of: str) -> Estimate:
     """
     if total == 0:
         return undefined(f"There are no {of}.")
-    ends = stats.binomtest(count, total).proportion_ci(CONFIDENCE, method="exact")
-    return Estimate(interval=Interval(value=count / total, low=float(ends.low), high=float(ends.high)))
+    low, high = exact_interval(count, total)
+    return Estimate(interval=Interval(value=count / total, low=low, high=high))

@@ -1,4 +1,4 @@
-"""Jinja templates of this layer, with autoescaping: the only way stored text gets into a report."""
+"""HTML from Jinja templates with autoescaping: the only way stored or typed text gets into markup."""
 
 from functools import cache
 from importlib.resources import files
@@ -9,9 +9,10 @@ _PACKAGE = "mambaad_demo.workflow"
 
 
 @cache
-def _environment() -> Environment:
+def environment(package: str) -> Environment:
+    """The templates among a package's assets; unknown names inside them are errors."""
     return Environment(
-        loader=PackageLoader(_PACKAGE, "assets"),
+        loader=PackageLoader(package, "assets"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -21,7 +22,7 @@ def _environment() -> Environment:
 
 def render(name: str, **values: object) -> str:
     """Fill a template; every value is escaped, but for what it calls `safe`, which was rendered here."""
-    return _environment().get_template(name).render(**values)
+    return environment(_PACKAGE).get_template(name).render(**values)
 
 
 @cache

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import chi2
 
-from mambaad_demo.workflow.studies.shares import CONFIDENCE, Share, share
+from mambaad_demo.pipeline.set_comparison import CONFIDENCE
+from mambaad_demo.workflow.studies.shares import Share, share
 from mambaad_demo.workflow.studies.study import PartResult
 from mambaad_demo.workflow.studies.variations import Variation
 

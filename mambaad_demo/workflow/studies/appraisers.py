@@ -6,7 +6,7 @@ from mambaad_demo.pipeline.labeling import Finding
 from mambaad_demo.pipeline.prediction import Verdict
 from mambaad_demo.storage import labels
 from mambaad_demo.storage.labels import StoredDecision
-from mambaad_demo.storage.studies import pictures
+from mambaad_demo.storage.pictures import stored_pictures
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.workflow.studies.attribute_msa import Appraiser, Sheet, attribute_msa
 from mambaad_demo.workflow.studies.study import Study
@@ -43,8 +43,8 @@ def people(workspace: Workspace, study: Study) -> list[Appraiser]:
     """Everybody who decided on a picture of the study, by name; hidden repeats are further trials."""
     part_of = {sha256: part.sha256s[0] for part in study.parts for sha256 in part.sha256s}
     trials: defaultdict[str, defaultdict[str, list[Finding]]] = defaultdict(lambda: defaultdict(list))
-    for picture in pictures(workspace, sha256s=part_of.keys()):
-        for decision in _looks(labels.history(workspace, picture.image_id)):
+    for picture in stored_pictures(workspace, sha256s=part_of.keys()):
+        for decision in _looks(labels.history(workspace, picture.id)):
             trials[decision.reviewer][part_of[picture.sha256]].append(decision.finding)
     return [Appraiser(name=name, is_person=True, trials=trials[name]) for name in sorted(trials)]
 

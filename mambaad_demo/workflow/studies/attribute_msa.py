@@ -14,14 +14,10 @@ looks at one part are not k parts; see `shares.share`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sklearn.metrics import cohen_kappa_score
-from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
-
 from mambaad_demo.pipeline.labeling import Finding
+from mambaad_demo.workflow.figures import kappa
 from mambaad_demo.workflow.studies.shares import Share, share
 from mambaad_demo.workflow.studies.study import Reference, Source
-
-CATEGORIES = (Finding.GOOD, Finding.UNSURE, Finding.DEFECT)
 
 Trials = Mapping[str, Sequence[Finding]]
 """Looks by part; a part that was not looked at is missing."""
@@ -100,6 +96,7 @@ def attribute_msa(references: Mapping[str, Reference], appraisers: Sequence[Appr
     common = [part for part in references if looking and all(part in one.trials for one in looking)]
     said = {part: {look for one in looking for look in one.trials[part]} for part in common}
     several = len(looking) > 1
+    first_words = [[one.trials[part][0] for one in looking] for part in common]
     good = sum(reference.finding is Finding.GOOD for reference in references.values())
     return Sheet(
         good=good,
@@ -111,7 +108,7 @@ def attribute_msa(references: Mapping[str, Reference], appraisers: Sequence[Appr
         system=share(sum(said[part] == {references[part].finding} for part in common), len(common))
         if several
         else None,
-        fleiss=_fleiss([[one.trials[part][0] for one in looking] for part in common]) if several else None,
+        fleiss=kappa.fleiss(first_words) if several else None,
     )
 
 
@@ -134,7 +131,7 @@ def _appraisal(references: Mapping[str, Reference], appraiser: Appraiser) -> App
         miss=_rate(foreign, truth, among=Finding.DEFECT, called=Finding.GOOD),
         false_alarm=_rate(foreign, truth, among=Finding.GOOD, called=Finding.DEFECT),
         undecided=_rate(foreign, truth, among=None, called=Finding.UNSURE),
-        kappa=_cohen(pairs),
+        kappa=kappa.cohen(pairs),
     )
 
 
@@ -150,18 +147,3 @@ def _rate(
     chosen = [looks for part, looks in trials.items() if among is None or truth[part] is among]
     looks = [look for part_looks in chosen for look in part_looks]
     return share(looks.count(called), len(looks), parts=len(chosen))
-
-
-def _cohen(pairs: Sequence[tuple[Finding, Finding]]) -> float | None:
-    if len({word for pair in pairs for word in pair}) < 2:
-        return None
-    truth, said = zip(*pairs, strict=True)
-    return float(cohen_kappa_score(truth, said, labels=CATEGORIES))
-
-
-def _fleiss(words: Sequence[Sequence[Finding]]) -> float | None:
-    """Of (parts, appraisers) words."""
-    if len({word for part in words for word in part}) < 2:
-        return None
-    table, _ = aggregate_raters([[CATEGORIES.index(word) for word in part] for part in words])
-    return float(fleiss_kappa(table))

@@ -12,7 +12,7 @@ from mambaad_demo.pipeline.labeling import Collection, Finding
 from mambaad_demo.storage import labels
 from mambaad_demo.storage.collecting import members
 from mambaad_demo.storage.inspections import inspections
-from mambaad_demo.storage.studies import StoredPicture, pictures
+from mambaad_demo.storage.pictures import StoredPicture, stored_pictures
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.workflow.studies.study import Choice, Reference, ShotKind, Source, StudySpec
 
@@ -35,14 +35,14 @@ def chosen_parts(workspace: Workspace, spec: StudySpec) -> list[Part]:
         TooFewImagesError: there is no such part; the message says how to get some.
     """
     references = known_findings(workspace, spec.product)
-    found = pictures(workspace, product=spec.product)
+    found = stored_pictures(workspace, product=spec.product)
     if spec.kind is ShotKind.STORED:
         candidates = _grouped(found, references, spec.shots)
     else:
         candidates = [
-            Part(name=picture.name, pictures=(picture,), reference=references[picture.image_id])
+            Part(name=picture.name, pictures=(picture,), reference=references[picture.id])
             for picture in found
-            if picture.image_id in references
+            if picture.id in references
         ]
     if not candidates:
         raise TooFewImagesError(_what_to_do(spec))
@@ -86,7 +86,7 @@ def _grouped(found: list[StoredPicture], references: dict[int, Reference], most_
     parts = []
     for name, numbered in shots.items():
         shown = tuple(picture for _, picture in sorted(numbered, key=lambda shot: shot[0]))[:most_shots]
-        known = [references[picture.image_id] for picture in shown if picture.image_id in references]
+        known = [references[picture.id] for picture in shown if picture.id in references]
         if len(shown) > 1 and len({reference.finding for reference in known}) == 1:
             parts.append(Part(name=name, pictures=shown, reference=_joint(known)))
     return parts
@@ -112,7 +112,7 @@ def _ordered(candidates: list[Part], workspace: Workspace, spec: StudySpec) -> l
     }
     return sorted(
         shuffled,
-        key=lambda part: min(closeness.get(picture.image_id, np.inf) for picture in part.pictures),
+        key=lambda part: min(closeness.get(picture.id, np.inf) for picture in part.pictures),
     )
 
 

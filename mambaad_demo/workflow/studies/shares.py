@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-from scipy.stats import beta
+from mambaad_demo.pipeline.limit_statistics import exact_interval
 
-CONFIDENCE = 0.95
-_OUTSIDE = (1 - CONFIDENCE) / 2
 _MOST_PARTS = 1_000_000
 
 
@@ -35,27 +33,20 @@ def share(count: int, total: int, *, parts: int | None = None) -> Share | None:
     """
     if total == 0:
         return None
-    low, high = interval(count / total, total if parts is None else parts)
+    parts = total if parts is None else parts
+    low, high = exact_interval(count * parts / total, parts)
     return Share(count=count, total=total, low=low, high=high)
-
-
-def interval(value: float, parts: int) -> tuple[float, float]:
-    """Both ends for a share of `parts`, which need not be a whole number of them."""
-    inside, outside = value * parts, (1 - value) * parts
-    low = float(beta.ppf(_OUTSIDE, inside, outside + 1)) if value > 0 else 0.0
-    high = float(beta.ppf(1 - _OUTSIDE, inside + 1, outside)) if value < 1 else 1.0
-    return low, high
 
 
 def parts_to_show(limit: float, *, value: float = 0.0) -> int | None:
     """Fewest parts whose interval ends at `limit` or below, if their share is `value`; None where no number
     below a million does, as when `value` is not below the limit."""
-    if interval(value, _MOST_PARTS)[1] > limit:
+    if exact_interval(value * _MOST_PARTS, _MOST_PARTS)[1] > limit:
         return None
     too_few, enough = 0, _MOST_PARTS
     while enough - too_few > 1:
         parts = (too_few + enough) // 2
-        if interval(value, parts)[1] <= limit:
+        if exact_interval(value * parts, parts)[1] <= limit:
             enough = parts
         else:
             too_few = parts

@@ -40,6 +40,14 @@ def test_pictures_of_one_product_may_be_listed_alone(empty):
     assert stored_pictures(empty.of("stranger")) == []
 
 
+def test_pictures_are_found_by_hash(empty):
+    for number in range(3):
+        add_picture(empty, picture(number), f"{number}.png", "plate")
+    _, wanted, _ = stored_pictures(empty)
+    assert stored_pictures(empty, sha256s=[wanted.sha256, "00" * 32]) == [wanted]
+    assert stored_pictures(empty, sha256s=[]) == []
+
+
 def test_small_versions_are_those_of_an_inspection(empty, tiny_checkpoint, tmp_path):
     content = png(textured(1500, 1100))
     add_picture(empty, content, "a.png", "plate")

@@ -8,8 +8,10 @@ import numpy as np
 
 from mambaad_demo.pipeline.labeling import Collection, Finding, Label
 from mambaad_demo.pipeline.prediction import Limits, Verdict
-from mambaad_demo.storage import collecting, labels
+from mambaad_demo.storage import labels, memberships
+from mambaad_demo.storage.insertion import id_of
 from mambaad_demo.storage.inspections import StoredInspection, VersionFacts
+from mambaad_demo.storage.tables import Reviewer
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.workflow.studies.study import (
     LimitsInForce,
@@ -60,9 +62,10 @@ class Line:
         labels.decide(self.workspace, inspection.image_id, label, reviewer=reviewer, is_repeat=is_repeat)
 
     def make_golden(self, inspection: StoredInspection, finding: Finding) -> None:
-        collecting.add(
-            self.workspace, inspection.image_id, Collection.GOLDEN, finding, reviewer="gold keeper"
-        )
+        """Put it into the golden set without anybody's word on it."""
+        with self.workspace.database.writing() as session:
+            keeper = id_of(session, Reviewer, {"workspace": self.workspace.key, "name": "gold keeper"})
+            memberships.join(session, inspection.image_id, Collection.GOLDEN, finding.value, keeper)
 
 
 def scripted(scores: Iterable[float], *, name: str = "mambaad", **options: object) -> FakePredictor:

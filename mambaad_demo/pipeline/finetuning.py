@@ -1,0 +1,505 @@
+"""A checkpoint and some good photos of a part → a checkpoint that knows this part as well.
+
+One engine for the command line, the Train page's job and the tests: `prepare`, then `steps`, then `save`; to
+cancel, stop iterating. Fusion and decoder learn on from the base's weights while what the base knows is
+rehearsed; a share of the photos is held out, and by these alone training ends, the best state is chosen (the
+one that rebuilds them best and does not copy noise) and the limits are set. The loop itself is `training`'s.
+"""
+
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import numpy as np
+import torch
+from pydantic import Field, JsonValue, model_validator
+from torch import Tensor
+
+from mambaad_demo.data.uploads import load_image
+from mambaad_demo.errors import InputError, TooFewImagesError
+from mambaad_demo.hub.checkpoints import Checkpoint, round_to_half, save_checkpoint
+from mambaad_demo.hub.layout import WEIGHTS
+from mambaad_demo.hub.schemas import (
+    Border,
+    CalibrationFile,
+    CategoryCalibration,
+    CategoryName,
+    CheckpointConfig,
+    Rates,
+)
+from mambaad_demo.hub.weights import file_sha256
+from mambaad_demo.pipeline.augmentation import Augmentation, variants
+from mambaad_demo.pipeline.calibration import GoodParts, limits_from_scores, scale_of
+from mambaad_demo.pipeline.encoded_images import EncodedImage, encode, mapped
+from mambaad_demo.pipeline.held_out import HeldOutParts, Judgment
+from mambaad_demo.pipeline.inference import ModelInput, content_of, image_score
+from mambaad_demo.pipeline.overlay import blended, small_jpeg
+from mambaad_demo.pipeline.predictor import MAX_MEGAPIXELS_IN_BATCH
+from mambaad_demo.pipeline.rehearsal import Rehearsal, RehearsalStore
+from mambaad_demo.pipeline.training import FeatureCache, Trainer, TrainingConfig, TrainingPrecision, processes
+from mambaad_demo.version import __version__
+
+MIN_PHOTOS = 5
+"""Fewer good photos say nothing about what varies among them."""
+
+_HELD_OUT_SHARE = 0.25
+_HELD_OUT_AT_LEAST, _HELD_OUT_AT_MOST = 3, 60
+_NEW_SHARE = 0.5  # of a batch; the rest is rehearsed
+_VALIDATIONS = 20
+_LEAST_OF_BEST_SEPARATION = 0.9
+"""A state that shows noise less than this share as well as another one did has begun to copy what it sees."""
+_MOST_TENSORS = 6000  # whose features take some 2 GB of memory with the packaged encoder
+_PREVIEWS = 4
+_PREVIEW_SIDE = 256
+
+log = logging.getLogger(__name__)
+
+
+class FinetuneSpec(Border):
+    """What to learn, how long and how."""
+
+    category: CategoryName
+    """The part, as the checkpoint is to call it; one it knows already is learned better."""
+    steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Optimiser steps; give this or `minutes`."""
+    minutes: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    """Wall time of the steps, earlier parts of a resumed run included."""
+    batch_size: Annotated[int, Field(ge=2, le=512)] = 8
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 4e-3
+    """Peak of Muon's; see `training.TrainingConfig`."""
+    seed: Annotated[int, Field(ge=0, le=2**31)] = 42
+    augmentations: tuple[Augmentation, ...] = ()
+    """Changes that turn one good part into another; those a part does not allow teach it wrong."""
+    patience: Annotated[int, Field(ge=0, le=1000)] = 8
+    """Validations, of which a run has about 20, without a better one until it ends; 0 never ends early."""
+    replay: bool = True
+    """Whether to rehearse what the base knows."""
+    check_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    reject_rate: Annotated[float, Field(gt=0, lt=1)] = 0.005
+    """False-reject rates the limits aim at."""
+    precision: TrainingPrecision = "float32"
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if (self.steps is None) == (self.minutes is None):
+            raise ValueError("give either steps or minutes")
+        if self.check_rate < self.reject_rate:
+            raise ValueError("the check rate must not lie below the reject rate")
+        return self
+
+    @property
+    def rates(self) -> Rates:
+        return Rates(check=self.check_rate, reject=self.reject_rate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """How far reading and encoding are."""
+
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """What the held-out good parts say; see `held_out.Judgment`."""
+
+    loss: float
+    separation: float
+    is_best: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What one optimiser step did."""
+
+    step: int
+    progress: float
+    """Share of the run that is done, 0 to 1."""
+    loss: float
+    learning_rate: float
+    seconds: float
+    """Training time so far, earlier parts of a resumed run included."""
+    remaining_seconds: float
+    validation: Validation | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A photo that could not be read."""
+
+    name: str
+    reason: str
+
+
+class Finetuning:
+    """One run. Trains the base's own detector, which nobody else may use meanwhile."""
+
+    def __init__(
+        self,
+        base: Checkpoint,
+        photos: Sequence[Path],
+        spec: FinetuneSpec,
+        *,
+        replay_folder: Path | None = None,
+        state_path: Path | None = None,
+    ) -> None:
+        """
+        Args:
+            base: what to go on from.
+            photos: of good parts.
+            spec: what to learn and how.
+            replay_folder: where encoder features of known categories lie; None keeps none and finds sample
+                parts alone.
+            state_path: where the state of the run is kept so that it can be resumed; None keeps none.
+        """
+        self.base, self.spec = base, spec
+        self.detector = base.detector
+        self.refused: list[Refusal] = []
+        self._photos = list(photos)
+        self._store = RehearsalStore(replay_folder)
+        self._state_path = state_path
+        self._known: dict[str, Rehearsal] = {}
+        self._unknown: list[str] = []
+        self._best = {name: tensor.clone() for name, tensor in self._learned().items()}
+        self._best_step = 0
+        self._best_judgment = Judgment(loss=math.inf, separation=0, median_score=0)
+        self._highest_separation = 0.0
+        self._history: list[dict[str, float]] = []
+
+    def prepare(self) -> Iterator[Preparation]:
+        """Read and encode the photos and what is rehearsed.
+
+        Raises:
+            TooFewImagesError: fewer than `MIN_PHOTOS` of the photos can be read.
+        """
+        yield from self._read_photos()
+        yield from self._recall()
+        self._parts = HeldOutParts([image.encoded for image in self._held_out], seed=self.spec.seed)
+        self._before = {name: self._judged(known) for name, known in self._known.items()}
+        cache, shares = self._cache()
+        config = TrainingConfig(
+            steps=self.spec.steps,
+            minutes=self.spec.minutes,
+            batch_size=min(self.spec.batch_size, len(cache)),
+            learning_rate=self.spec.learning_rate,
+            seed=self.spec.seed,
+            frozen_statistics=True,
+            precision=self.spec.precision,
+        )
+        self._trainer = Trainer(self.detector, cache, config, shares=shares)
+        if self._state_path is not None and self._state_path.exists():
+            self._restore(torch.load(self._state_path, map_location="cpu", weights_only=True))
+        else:
+            self._validate()
+
+    def steps(self) -> Iterator[Progress]:
+        """Train until the budget is spent or nothing gets better, yielding after each step.
+
+        The state is written at each validation and when the iteration is closed.
+
+        Raises:
+            DivergedError: the loss became NaN or infinite; the best state until then is kept.
+        """
+        due = self._next_due()
+        try:
+            for step in self._trainer.steps():
+                validation = None
+                if step.progress >= due:
+                    validation = self._validate()
+                    due = self._next_due()
+                    self._write_state()
+                yield Progress(
+                    step=step.number,
+                    progress=step.progress,
+                    loss=step.loss,
+                    learning_rate=step.learning_rate,
+                    seconds=step.seconds,
+                    remaining_seconds=step.seconds * (1 - step.progress) / max(step.progress, 1e-9),
+                    validation=validation,
+                )
+                if self._is_exhausted():
+                    break
+        finally:
+            self._write_state()
+
+    def previews(self) -> list[tuple[str, bytes]]:
+        """(name, JPEG) of up to four held-out photos, heated by the present weights on the scale their limits
+        would give; good parts stay cold when it is learned."""
+        self.detector.eval()
+        output = mapped(self.detector, [image.encoded for image in self._held_out])
+        scores = [
+            image_score(found, image.encoded.geometry)
+            for found, image in zip(output.maps, self._held_out, strict=True)
+        ]
+        median = float(np.median([np.median(found) for found in output.maps]))
+        limit = limits_from_scores(scores, self.spec.rates).reject or 1.0
+        shown = []
+        for image, found in zip(self._held_out[:_PREVIEWS], output.maps, strict=False):
+            geometry = image.encoded.geometry
+            canvas = content_of(image.canvas, geometry)
+            heat = blended(canvas, (content_of(found, geometry) - median) / max(limit - median, 1e-6))
+            shown.append((image.name, small_jpeg(heat, _PREVIEW_SIDE)))
+        return shown
+
+    def save(self, folder: Path, name: str) -> dict[str, JsonValue]:
+        """Calibrate the best state and write it as a checkpoint folder; returns the report of the run.
+
+        Raises:
+            InputError: the folder or name is taken by something else, or not allowed.
+        """
+        self._load(self._best)
+        detector = round_to_half(self.detector).eval()
+        calibration = self._calibration()
+        report = self._report(calibration)
+        config = CheckpointConfig(
+            name=name,
+            detector={},
+            resize=self.base.config.resize,
+            tiles=self.base.config.tiles,
+            categories=tuple(dict.fromkeys((*self.base.config.categories, self.spec.category))),
+            training=report,
+            license=self.base.config.license,
+        )
+        golden = np.stack([self._held_out[index].golden for index in (0, -1)])
+        save_checkpoint(folder, detector, config, calibration, golden, half=True)
+        known = self._known.get(self.spec.category, Rehearsal(train=[], held_out=[]))
+        self._store.keep(
+            file_sha256(folder / WEIGHTS),
+            self.base,
+            self.spec.category,
+            Rehearsal(
+                train=[image.encoded for image in self._train] + known.train,
+                held_out=[image.encoded for image in self._held_out] + known.held_out,
+            ),
+            inherited=[name for name in self._known if name != self.spec.category],
+        )
+        return report
+
+    @property
+    def trained_steps(self) -> int:
+        """Steps so far, those of an interrupted run included."""
+        return self._trainer.number
+
+    # Reading
+
+    def _read_photos(self) -> Iterator[Preparation]:
+        readable: list[_Photo] = []
+        for done, path in enumerate(self._photos, start=1):
+            try:
+                readable.append(self._photo(path))
+            except InputError as error:
+                self.refused.append(Refusal(name=path.name, reason=str(error)))
+            yield Preparation(what="reading photos", done=done, total=len(self._photos))
+        if len(readable) < MIN_PHOTOS:
+            raise TooFewImagesError(
+                f"{len(readable)} of {len(self._photos)} photos can be used; at least {MIN_PHOTOS} good "
+                "parts are needed, and 20 or more for limits that mean something. Add good photos."
+            )
+        share = round(_HELD_OUT_SHARE * len(readable))
+        count = min(max(share, _HELD_OUT_AT_LEAST), _HELD_OUT_AT_MOST)
+        order = np.random.default_rng(self.spec.seed).permutation(len(readable))
+        self._held_out = [readable[index] for index in order[:count]]
+        self._train = [readable[index] for index in order[count:]]
+
+    def _photo(self, path: Path) -> "_Photo":
+        pixels = load_image(path, max_megapixels=MAX_MEGAPIXELS_IN_BATCH).pixels
+        item = self._model_input(pixels)
+        tiles = item.tiles
+        return _Photo(
+            name=path.name,
+            path=path,
+            encoded=next(encode(self.detector, [item])),
+            canvas=(item.pixels * 255 + 0.5).astype(np.uint8),
+            golden=(tiles[len(tiles) // 2] * 255 + 0.5).astype(np.uint8),
+        )
+
+    def _model_input(self, pixels: np.ndarray) -> ModelInput:
+        config = self.base.config
+        return ModelInput.from_pixels(
+            pixels, side=self.detector.side, resize=config.resize, tiles=config.tiles
+        )
+
+    def _recall(self) -> Iterator[Preparation]:
+        """Find what the base knows."""
+        names = list(dict.fromkeys((*self.base.config.categories, *self.base.calibration.categories)))
+        for done, name in enumerate(names if self.spec.replay else (), start=1):
+            found = self._store.rehearsal(self.base, name)
+            if found is not None:
+                self._known[name] = found
+            yield Preparation(what="recalling known parts", done=done, total=len(names))
+        self._unknown = [name for name in names if name not in self._known and name != self.spec.category]
+
+    def _cache(self) -> tuple[FeatureCache, dict[int, float]]:
+        """Everything to learn from, and how often each category is drawn."""
+        groups: list[list[EncodedImage]] = [[*self._augmented()]]
+        groups[0] += self._known[self.spec.category].train if self.spec.category in self._known else []
+        groups += [known.train for name, known in self._known.items() if name != self.spec.category]
+        tiles = [
+            (tile, number)
+            for number, images in enumerate(groups)
+            for image in images
+            for tile in zip(*image.features, strict=True)
+        ]
+        if len(tiles) > _MOST_TENSORS:
+            chosen = np.random.default_rng(self.spec.seed).permutation(len(tiles))[:_MOST_TENSORS]
+            tiles = [tiles[index] for index in sorted(chosen)]
+        cache = FeatureCache(
+            [torch.stack(scale) for scale in zip(*(tile for tile, _ in tiles), strict=True)],
+            [number for _, number in tiles],
+        )
+        others = max(1, len(groups) - 1)
+        shares = {n: _NEW_SHARE if n == 0 else (1 - _NEW_SHARE) / others for n in range(len(groups))}
+        return cache, shares
+
+    def _augmented(self) -> Iterator[EncodedImage]:
+        for photo in self._train:
+            yield photo.encoded
+            if self.spec.augmentations:
+                pixels = load_image(photo.path, max_megapixels=MAX_MEGAPIXELS_IN_BATCH).pixels
+                others = variants(pixels, self.spec.augmentations)
+                yield from encode(self.detector, (self._model_input(other) for other in others))
+
+    # Choosing the best state
+
+    def _validate(self) -> Validation:
+        judgment = self._parts.judge(self.detector)
+        self._highest_separation = max(self._highest_separation, judgment.separation)
+        copies = judgment.separation < _LEAST_OF_BEST_SEPARATION * self._highest_separation
+        is_best = judgment.loss < self._best_judgment.loss and not copies
+        if is_best:
+            self._best = {name: tensor.clone() for name, tensor in self._learned().items()}
+            self._best_step, self._best_judgment = self._trainer.number, judgment
+        self._history.append({"step": self._trainer.number, **asdict(judgment)})
+        return Validation(loss=judgment.loss, separation=judgment.separation, is_best=is_best)
+
+    def _is_exhausted(self) -> bool:
+        since = sum(entry["step"] > self._best_step for entry in self._history)
+        return 0 < self.spec.patience <= since
+
+    def _next_due(self) -> float:
+        """Progress from which the next validation is due."""
+        return (math.floor(self._trainer.progress * _VALIDATIONS) + 1) / _VALIDATIONS
+
+    def _learned(self) -> Mapping[str, Tensor]:
+        """What training changes."""
+        return {
+            name: value.detach() for name, value in self.detector.named_parameters() if value.requires_grad
+        }
+
+    def _load(self, weights: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, value in self._learned().items():
+                value.copy_(weights[name])
+
+    # The state of a run
+
+    def _write_state(self) -> None:
+        if self._state_path is None or not processes().is_main_process:
+            return
+        state = {
+            "trainer": self._trainer.state_dict(),
+            "best": self._best,
+            "best_step": self._best_step,
+            "best_judgment": asdict(self._best_judgment),
+            "history": self._history,
+        }
+        temporary = self._state_path.with_suffix(".partial")
+        torch.save(state, temporary)
+        temporary.replace(self._state_path)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._trainer.load_state_dict(state["trainer"])
+        self._best, self._best_step = state["best"], int(state["best_step"])
+        self._best_judgment = Judgment(**state["best_judgment"])
+        self._history = state["history"]
+        self._highest_separation = max(entry["separation"] for entry in self._history)
+
+    # The result
+
+    def _calibration(self) -> CalibrationFile:
+        """Limits of the new category and, anew, of all that were rehearsed; the others lose theirs."""
+        base = self.base.calibration
+        measured = {name: self._measured(known.held_out) for name, known in self._known.items()}
+        new = self._measured([image.encoded for image in self._held_out])
+        if self.spec.category in measured:
+            new = self._measured(
+                [image.encoded for image in self._held_out] + self._known[self.spec.category].held_out
+            )
+        scale = scale_of(base, new.embeddings.shape[1])
+        limits: dict[str, CategoryCalibration] = {}
+        for name, parts in (measured | {self.spec.category: new}).items():
+            known = base.categories.get(name)
+            rates = self.spec.rates if known is None or name == self.spec.category else known.rates
+            limits[name] = parts.calibration(scale, rates)
+        return CalibrationFile(embedding_scale=tuple(scale.tolist()), categories=limits)
+
+    def _measured(self, images: Sequence[EncodedImage]) -> GoodParts:
+        parts = GoodParts()
+        parts.measure(partial(mapped, self.detector), images)
+        return parts
+
+    def _judged(self, known: Rehearsal) -> dict[str, float]:
+        """What the rehearsed category's held-out parts say now."""
+        return asdict(HeldOutParts(known.held_out).judge(self.detector))
+
+    def _report(self, calibration: CalibrationFile) -> dict[str, JsonValue]:
+        """The run in JSON types; it stands in the checkpoint's model card too."""
+        after = {name: self._judged(known) for name, known in self._known.items()}
+        best = asdict(self._best_judgment)
+        return {
+            "base": self.base.name,
+            "base_sha256": self.base.sha256,
+            "category": self.spec.category,
+            "photos": {
+                "given": len(self._photos),
+                "trained_on": len(self._train),
+                "held_out": len(self._held_out),
+                "refused": [asdict(refusal) for refusal in self.refused],
+            },
+            "spec": self.spec.model_dump(mode="json"),
+            "steps": self._trainer.number,
+            "seconds": round(self._trainer.seconds, 1),
+            "best_step": self._best_step,
+            "ended_early": self._is_exhausted(),
+            "best": {key: round(value, 5) for key, value in best.items()},
+            "history": [{key: round(value, 5) for key, value in entry.items()} for entry in self._history],
+            "known": {
+                name: {
+                    "before": {key: round(value, 5) for key, value in self._before[name].items()},
+                    "after": {key: round(value, 5) for key, value in after[name].items()},
+                    "reject_before": _reject(self.base.calibration, name),
+                    "reject_after": _reject(calibration, name),
+                }
+                for name in self._known
+            },
+            "not_rehearsed": list(self._unknown),
+            "device": next(self.detector.parameters()).device.type,
+            "kernel": self.detector.resolved_kernel(next(self.detector.parameters()).device),
+            "processes": processes().num_processes,
+            "torch": torch.__version__,
+            "version": __version__,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Photo:
+    """A good part, read."""
+
+    name: str
+    path: Path
+    encoded: EncodedImage
+    canvas: np.ndarray
+    """(M, N, 3) uint8."""
+    golden: np.ndarray
+    """(S, S, 3) uint8: the middle tile, for the self-test."""
+
+
+def _reject(calibration: CalibrationFile, category: str) -> float | None:
+    known = calibration.categories.get(category)
+    return None if known is None else round(known.reject, 5)
