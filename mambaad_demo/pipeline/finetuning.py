@@ -463,6 +463,10 @@ class Finetuning:
                 "refused": [asdict(refusal) for refusal in self.refused],
             },
             "spec": self.spec.model_dump(mode="json"),
+            "limits": {
+                "check": round(calibration.categories[self.spec.category].check, 5),
+                "reject": round(calibration.categories[self.spec.category].reject, 5),
+            },
             "steps": self._trainer.number,
             "seconds": round(self._trainer.seconds, 1),
             "best_step": self._best_step,

@@ -66,6 +66,9 @@ class FakePredictor:
     def at_rates(self, rates: Rates) -> "FakePredictor":
         return self
 
+    def calibration_of(self, category: str) -> CategoryCalibration | None:
+        return self.checkpoint.calibration.categories.get(category)
+
     def limits(self, category: str) -> Limits:
         return Limits(check=CHECK, reject=REJECT) if category in self.categories else Limits()
 
@@ -105,6 +108,12 @@ class FakeCatalog:
 
     def names(self) -> tuple[str, ...]:
         return tuple(self.predictors)
+
+    def own_names(self) -> tuple[str, ...]:
+        return ()
+
+    def delete(self, name: str) -> None:
+        raise UnknownReleaseError(f"There is no version {name!r}.")
 
     def predictor(self, name: str) -> FakePredictor:
         if name not in self.predictors:

@@ -143,6 +143,12 @@ class Shelf:
     def names(self) -> tuple[str, ...]:
         return tuple(self.predictors)
 
+    def own_names(self) -> tuple[str, ...]:
+        return ()
+
+    def delete(self, name: str) -> None:
+        raise UnknownReleaseError(f"There is no version {name!r}.")
+
     def predictor(self, name: str) -> Scorer:
         if name not in self.predictors:
             raise UnknownReleaseError(f"There is no checkpoint {name!r}.")

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -89,31 +90,30 @@ class Turn:
         jobs.set_state(self.workspace, self.job_id, state, error=error)
 
     def _attempt(self, place: Workplace, folder: JobFolder) -> Ending:
-        if _was_published(place, folder):  # by a server that was killed before it could say so
-            return JobState.DONE, None
-        order = self._order(place, folder)
-        try:
-            status = self._process(place, folder, order)
-            if status == ExitStatus.DONE:
-                _publish(place, folder, order.version)
-        finally:
-            versions.release(place.versions, order.version)
-        return self._outcome(status, folder)
-
-    def _order(self, place: Workplace, folder: JobFolder) -> Order:
-        spec = TrainingSpec.model_validate(jobs.job(self.workspace, self.job_id).spec)
         previous = folder.order()
+        if previous is not None and _is_published(place, folder, previous.version):
+            _delete_needless(folder)  # a server was killed before it could say so
+            return JobState.DONE, None
         if previous is not None:
             versions.release(place.versions, previous.version)
+        spec = TrainingSpec.model_validate(jobs.job(self.workspace, self.job_id).spec)
+        version = versions.reserve(
+            place.versions, spec.version, category=spec.finetune.category, taken=place.catalog.names()
+        )
+        try:
+            self._write_order(place, folder, spec, version)
+            status = self._process(place, folder)
+            if status == ExitStatus.DONE:
+                _publish(place, folder, version)
+        finally:
+            versions.release(place.versions, version)
+        return self._outcome(status, folder)
+
+    def _write_order(self, place: Workplace, folder: JobFolder, spec: TrainingSpec, version: str) -> None:
         order = Order(
             base=place.catalog.predictor(spec.checkpoint).checkpoint.folder.absolute(),
             finetune=spec.finetune.model_dump(mode="json"),
-            version=versions.reserve(
-                place.versions,
-                spec.version,
-                category=spec.finetune.category,
-                taken=place.catalog.names(),
-            ),
+            version=version,
             replay=place.replay,
             device=place.device,
             kernel=place.kernel,
@@ -124,9 +124,8 @@ class Turn:
         folder.report.unlink(missing_ok=True)
         write_whole(folder.order_file, order)
         EventLog(folder.events).write(Prepare(what="starting"))
-        return order
 
-    def _process(self, place: Workplace, folder: JobFolder, order: Order) -> int:
+    def _process(self, place: Workplace, folder: JobFolder) -> int:
         """The exit status of the process, once it is gone; that of a stopped one where none is wanted."""
         with self._lock:
             if self._wanted is not None:
@@ -149,32 +148,38 @@ class Turn:
         return JobState.FAILED, last.error if isinstance(last, Failed) else UNEXPECTED
 
 
-def _was_published(place: Workplace, folder: JobFolder) -> bool:
-    order = folder.order()
-    return (
-        order is not None
-        and folder.report.exists()
-        and not (folder.version / order.version).exists()
-        and versions.is_published(place.versions, order.version)
-    )
+def _is_published(place: Workplace, folder: JobFolder, version: str) -> bool:
+    """Whether what the last run made has been moved to its place."""
+    is_moved = folder.report.exists() and not (folder.version / version).exists()
+    return is_moved and versions.is_published(place.versions, version)
 
 
 def _publish(place: Workplace, folder: JobFolder, version: str) -> None:
-    """Make a version of what the process left, and delete what only a resumed one would need."""
+    """Make a version of what the process left."""
     try:
         versions.publish(folder.version / version, place.versions)
     except OSError as error:
         raise StorageError("The version could not be moved to its place. Resume to try again.") from error
     place.catalog.forget(version)
+    _delete_needless(folder)
+
+
+def _delete_needless(folder: JobFolder) -> None:
+    """Delete what only a resumed run would need."""
     for needless in (folder.version, folder.photos):
         shutil.rmtree(needless, ignore_errors=True)
     for state in folder.path.glob(f"{folder.state.stem}.*"):
-        state.unlink()
+        with suppress(OSError):
+            state.unlink()
 
 
 def _killed(number: int, folder: JobFolder) -> str:
     """What happened to a process that a signal ended, and what to do."""
     step = saved_step(folder)
-    memory = ": the machine may have run out of memory" if number == signal.SIGKILL else ""
     way_out = "Resume starts anew" if step is None else f"Resume goes on from step {step}"
-    return f"Its process was ended by signal {number}{memory}. {way_out}; a smaller batch needs less memory."
+    if number == signal.SIGKILL:
+        return (
+            f"Its process was ended by signal {number}: the machine may have run out of memory. {way_out}; "
+            "a smaller batch needs less memory."
+        )
+    return f"Its process was ended by signal {number}. {way_out}."

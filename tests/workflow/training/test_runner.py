@@ -343,7 +343,9 @@ def test_a_full_disk_fails_the_training_and_what_was_saved_stays(workspace, runn
     assert state(workspace, job_id) is JobState.DONE
 
 
-def test_a_disk_too_full_for_the_order_fails_the_training(workspace, running, photos, monkeypatch, caplog):
+def test_a_disk_too_full_for_the_order_fails_the_training_and_frees_its_name(
+    workspace, running, photos, monkeypatch, caplog, tmp_path
+):
     def full(path, content):
         raise OSError(28, "No space left on device", str(path))
 
@@ -352,6 +354,7 @@ def test_a_disk_too_full_for_the_order_fails_the_training(workspace, running, ph
     runner.wait(job_id)
     facts = jobs.job(workspace, job_id)
     assert (facts.state, facts.error) == (JobState.FAILED, DISK_FULL)
+    assert list((tmp_path / "versions").iterdir()) == []
 
 
 def test_a_process_that_cannot_be_started_fails_its_training(workspace, running, photos, caplog):
