@@ -6,12 +6,13 @@ rehearsed; a share of the photos is held out, and by these alone training ends, 
 one that rebuilds them best and does not copy noise) and the limits are set. The loop itself is `training`'s.
 """
 
-import logging
+import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -55,8 +56,6 @@ _LEAST_OF_BEST_SEPARATION = 0.9
 _MOST_TENSORS = 6000  # whose features take some 2 GB of memory with the packaged encoder
 _PREVIEWS = 4
 _PREVIEW_SIDE = 256
-
-log = logging.getLogger(__name__)
 
 
 class FinetuneSpec(Border):
@@ -148,6 +147,7 @@ class Finetuning:
         *,
         replay_folder: Path | None = None,
         state_path: Path | None = None,
+        names: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """
         Args:
@@ -157,11 +157,13 @@ class Finetuning:
             replay_folder: where encoder features of known categories lie; None keeps none and finds sample
                 parts alone.
             state_path: where the state of the run is kept so that it can be resumed; None keeps none.
+            names: what people call the photos, by file name; else they are called as their files.
         """
         self.base, self.spec = base, spec
         self.detector = base.detector
         self.refused: list[Refusal] = []
         self._photos = list(photos)
+        self._names = names
         self._store = RehearsalStore(replay_folder)
         self._state_path = state_path
         self._known: dict[str, Rehearsal] = {}
@@ -197,13 +199,15 @@ class Finetuning:
             self._restore(torch.load(self._state_path, map_location="cpu", weights_only=True))
         else:
             self._validate()
+            self._write_state()
 
-    def steps(self) -> Iterator[Progress]:
+    def steps(self) -> Generator[Progress]:
         """Train until the budget is spent or nothing gets better, yielding after each step.
 
-        The state is written at each validation and when the iteration is closed.
+        The state is written before the first step, at each validation and when the iteration is closed.
 
         Raises:
+            OSError: the state cannot be written; the one before stays.
             DivergedError: the loss became NaN or infinite; the best state until then is kept.
         """
         due = self._next_due()
@@ -294,7 +298,7 @@ class Finetuning:
             try:
                 readable.append(self._photo(path))
             except InputError as error:
-                self.refused.append(Refusal(name=path.name, reason=str(error)))
+                self.refused.append(Refusal(name=self._name(path), reason=str(error)))
             yield Preparation(what="reading photos", done=done, total=len(self._photos))
         if len(readable) < MIN_PHOTOS:
             raise TooFewImagesError(
@@ -312,12 +316,15 @@ class Finetuning:
         item = self._model_input(pixels)
         tiles = item.tiles
         return _Photo(
-            name=path.name,
+            name=self._name(path),
             path=path,
             encoded=next(encode(self.detector, [item])),
             canvas=(item.pixels * 255 + 0.5).astype(np.uint8),
             golden=(tiles[len(tiles) // 2] * 255 + 0.5).astype(np.uint8),
         )
+
+    def _name(self, path: Path) -> str:
+        return self._names.get(path.name, path.name)
 
     def _model_input(self, pixels: np.ndarray) -> ModelInput:
         config = self.base.config
@@ -409,9 +416,14 @@ class Finetuning:
             "best_judgment": asdict(self._best_judgment),
             "history": self._history,
         }
+        content = io.BytesIO()  # torch hides why a file could not be written
+        torch.save(state, content)
         temporary = self._state_path.with_suffix(".partial")
-        torch.save(state, temporary)
-        temporary.replace(self._state_path)
+        try:
+            temporary.write_bytes(content.getbuffer())
+            temporary.replace(self._state_path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._trainer.load_state_dict(state["trainer"])

@@ -277,7 +277,7 @@ def test_without_a_batch_every_button_says_so(page, name):
 def test_categories_follow_the_checkpoint(new_page):
     page = new_page(Scorer(), Scorer(name="other", categories=("hex_nut",)))
     handler = next(fn.fn for fn in page.blocks.fns.values() if fn.name == "choices_for")
-    (choice,) = handler("other").values()
+    (choice,) = handler("other", None).values()
     assert choice["choices"][1:] == [("hex nut", "hex_nut")]
 
 

@@ -92,7 +92,19 @@ def test_the_app_is_private_and_cleans_up(app):
 def test_only_the_contract_is_public(app):
     public = [fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"]
 
-    assert sorted(public) == ["batch", "compare", "health", "inspect", "label", "labels", "metrics"]
+    assert sorted(public) == [
+        "batch",
+        "calibration",
+        "compare",
+        "finetune_start",
+        "finetune_status",
+        "finetune_stop",
+        "health",
+        "inspect",
+        "label",
+        "labels",
+        "metrics",
+    ]
 
 
 def test_all_that_runs_the_detector_shares_one_lane(app):

@@ -36,6 +36,10 @@ class FakeDesk:
         self.asked.append(request)
         return self.shared
 
+    def predictor(self, workspace, name):
+        assert workspace is self.shared
+        return self.catalog.predictor(name)
+
 
 class Card:
     """The card in a Blocks of its own."""

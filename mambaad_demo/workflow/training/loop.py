@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import JsonValue
 
@@ -52,7 +52,7 @@ class Engine(Protocol):
 
     def prepare(self) -> Iterator[Preparation]: ...
 
-    def steps(self) -> Iterator[Progress]: ...
+    def steps(self) -> Generator[Progress]: ...
 
     def previews(self) -> list[tuple[str, bytes]]: ...
 
@@ -136,7 +136,7 @@ def _prepare(engine: Engine, folder: JobFolder, events: EventLog, stop: threadin
 def _train(engine: Engine, folder: JobFolder, events: EventLog, stop: threading.Event) -> None:
     """Train to the end or until told to stop; the engine saves its state when its steps are closed."""
     written = shown = float("-inf")
-    with closing(cast("Generator[Progress]", engine.steps())) as steps:
+    with closing(engine.steps()) as steps:
         for at in steps:
             is_validated = at.validation is not None
             if is_validated or at.seconds - written >= _SECONDS_BETWEEN_LINES or at.progress >= 1:
