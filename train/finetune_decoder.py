@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
-from mambaad_demo.data.picture_sets import list_set
+from mambaad_demo.data.picture_sets import list_good
 from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.hub.checkpoints import load_checkpoint
 from mambaad_demo.hub.saving import require_writable
@@ -84,15 +84,18 @@ def _run(options: argparse.Namespace) -> dict[str, JsonValue]:
 
 
 def _photos(source: Path, folder: Path) -> list[Path]:
-    """The photos of a folder, or of a zip file unpacked into `folder` under safe names.
+    """The good photos of a folder, or of a zip file unpacked into `folder`; damaged ones are left out.
 
     Raises:
         InputError: there are none, or too many.
     """
-    pictures = list_set(source, at_most=_MOST_PHOTOS)
     paths = []
-    for number, picture in enumerate(pictures):
-        content = picture.read()
+    for number, picture in enumerate(list_good(source, at_most=_MOST_PHOTOS)):
+        try:
+            content = picture.read()
+        except InputError as error:
+            _say(f"left out {picture.name}: {error}")
+            continue
         if isinstance(content, bytes):
             path = folder / f"{number:05d}" / Path(picture.name).name
             path.parent.mkdir()

@@ -76,6 +76,23 @@ def list_set(path: Path, *, at_most: int) -> list[Picture]:
     return [Picture(name=str(name), is_anomalous=None, read=read) for name, read in pictures]
 
 
+def list_good(path: Path, *, at_most: int) -> list[Picture]:
+    """The pictures of good parts in a folder or zip file; at least one.
+
+    Of the MVTec AD layout these are `train/good` alone, with any folder called `good` what lies in one, else
+    all.
+
+    Raises:
+        InputError: as for `list_set`.
+    """
+    pictures = _pictures(path)
+    good = [named for named in pictures if GOOD in named[0].parts[:-1]]
+    train = [named for named in good if "train" in named[0].parts[:-1]]
+    pictures = train or good or pictures
+    _require_some(pictures, at_most)
+    return [Picture(name=str(name), is_anomalous=None, read=read) for name, read in pictures]
+
+
 def _pictures(path: Path) -> list[_Named]:
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if file.is_file())
