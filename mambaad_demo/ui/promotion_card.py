@@ -93,7 +93,8 @@ def build_promotion_card(
             problem = ""
         except DemoError as error:
             categories, problem = (), str(error)
-        kept = category if category in categories else next(iter(categories), "")
+        learned = -1 if version in desk.catalog.own_names() else 0  # a version's own category comes last
+        kept = category if category in categories else (categories[learned] if categories else "")
         return {
             card.category: gr.update(choices=present.named(categories), value=kept or None),
             card.notice: present_promotion.problem_html(problem),
