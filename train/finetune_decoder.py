@@ -37,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DemoError as error:
         print(f"finetune_decoder: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"finetune_decoder: a file cannot be written: {error.strerror}.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("finetune_decoder: stopped; run the same command with --resume to go on.", file=sys.stderr)
         return 130
@@ -48,6 +51,7 @@ def _run(options: argparse.Namespace) -> dict[str, JsonValue]:
     name: str = options.name or options.out.resolve().name
     require_writable(options.out, name)
     require_parent(options.json)
+    options.out.resolve().parent.mkdir(parents=True, exist_ok=True)
     settings = Settings.from_env(os.environ)
     process = processes()
     base = load_checkpoint(
@@ -77,6 +81,9 @@ def _run(options: argparse.Namespace) -> dict[str, JsonValue]:
         _fit(run)
         report = run.save(options.out, name) if process.is_main_process else {}
     process.wait_for_everyone()
+    lost = report.get("not_rehearsed")
+    if isinstance(lost, list) and lost:
+        _say(f"not rehearsed, so without limits now: {', '.join(map(str, lost))}")
     if process.is_main_process:
         state.unlink(missing_ok=True)
     _say(f"checkpoint written to {options.out}")

@@ -99,7 +99,8 @@ def _prepared(recipe: Recipe, options: argparse.Namespace) -> _Run:
         splits, side=detector.side, resize=recipe.resize, tiles=options.tiles, seed=recipe.training.seed
     )
     cache = cache_features(detector, images)
-    detector.set_feature_statistics(*cache.channel_statistics())
+    if detector.config.standardize:
+        detector.set_feature_statistics(*cache.channel_statistics())
     seconds = time.perf_counter() - started
     what = "images" if options.tiles == 1 else "tiles of images"
     _say(f"{len(cache)} good {what} of {len(splits)} categories encoded in {seconds:.0f} s")

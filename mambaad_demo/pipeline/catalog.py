@@ -4,15 +4,20 @@ Only the folders below two roots can be named here, those that came with the pro
 fine-tuned here, so the name may come from a visitor. Loading is `hub.checkpoints`' business.
 """
 
-import shutil
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from mambaad_demo.errors import UnknownReleaseError
+from mambaad_demo.errors import StorageError, UnknownReleaseError
 from mambaad_demo.hub.checkpoints import embedded_names
+from mambaad_demo.hub.layout import CONFIG
 from mambaad_demo.models.encoder import Precision
 from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.predictor import Predictor
+
+TOMBSTONE = "discarded.json"
+"""What the configuration of a deleted version is called: its folder stays, so that its name is not given to
+another one."""
 
 
 class Catalog:
@@ -65,21 +70,34 @@ class Catalog:
         return self._predictors[name]
 
     def delete(self, name: str) -> None:
-        """Delete a version that was fine-tuned here, for good.
+        """Delete a version that was fine-tuned here, for good. Its name stays taken.
+
+        It is gone when this returns, which is at once; its large files go as soon as the model thread is free.
 
         Raises:
             UnknownReleaseError: there is no such version; others are never deleted.
+            StorageError: its folder cannot be changed; it is still there.
         """
         if self._versions_root is None or name not in self.own_names():
             raise UnknownReleaseError(f"There is no version {name!r} that was fine-tuned here.")
-        aside = self._versions_root / f".{name}.deleted"
-        (self._versions_root / name).rename(aside)  # gone at once, whatever happens next
-        shutil.rmtree(aside, ignore_errors=True)
-        self.forget(name)
+        folder = self._versions_root / name
+        try:
+            (folder / CONFIG).rename(folder / TOMBSTONE)  # no catalog shows it from here on
+        except OSError as error:
+            raise StorageError(f"The folder of {name} cannot be changed. Try again later.") from error
+        model_thread.submit(self._clear, name, folder)
 
     def forget(self, name: str) -> None:
         """Let go of a checkpoint whose folder is replaced or deleted."""
         model_thread.run(self._predictors.pop, name, None)
+
+    def _clear(self, name: str, folder: Path) -> None:
+        """Let go of a deleted version and delete all of its files but the tombstone."""
+        self._predictors.pop(name, None)
+        for path in folder.iterdir():
+            if path.name != TOMBSTONE:
+                with suppress(OSError):  # such as on Windows, where somebody reads it
+                    path.unlink()
 
     def _load(self, name: str) -> None:
         if name not in self._predictors:

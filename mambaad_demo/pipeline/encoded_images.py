@@ -5,6 +5,7 @@ gone, and limits can be set anew without reading a photo twice. Scores from kept
 the photo by the rounding to half precision, about a thousandth.
 """
 
+import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from mambaad_demo.models.detector import Detector
 from mambaad_demo.pipeline.inference import ModelInput, ModelOutput
 
 _AT_ONCE = 8
+_SAME = 0.02  # of the features' spread; stored and fresh features differ by rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,14 @@ def encode(detector: Detector, inputs: Iterable[ModelInput]) -> Iterator[Encoded
         parts = [detector.encoder(some.to(device)) for some in tiles.split(_AT_ONCE)]
         scales = [torch.cat(scale).half().cpu() for scale in zip(*parts, strict=True)]
         yield EncodedImage(features=tuple(scales), geometry=item.geometry)
+
+
+def same_picture(one: EncodedImage, other: EncodedImage) -> bool:
+    """Whether two images have the same features but for rounding."""
+    if one.geometry != other.geometry:
+        return False
+    mine, theirs = one.features[-1].float(), other.features[-1].float()
+    return bool((mine - theirs).abs().max() <= _SAME * mine.std())
 
 
 @torch.inference_mode()
@@ -73,9 +83,12 @@ def write_encoded(path: Path, images: Sequence[EncodedImage], *, resize: Resize,
         for scale, feature in enumerate(image.features)
     }
     sizes = torch.tensor([[image.geometry.width, image.geometry.height] for image in images])
-    temporary = path.with_suffix(".partial")
-    save_file(tensors | {"sizes": sizes}, temporary, metadata={"resize": resize, "tiles": str(tiles)})
-    temporary.replace(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # several processes may write it
+    try:
+        save_file(tensors | {"sizes": sizes}, temporary, metadata={"resize": resize, "tiles": str(tiles)})
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_encoded(path: Path, *, side: int, resize: Resize, tiles: int) -> list[EncodedImage]:
@@ -97,6 +110,6 @@ def read_encoded(path: Path, *, side: int, resize: Resize, tiles: int) -> list[E
         ]
     except (OSError, SafetensorError, KeyError, ValueError, ZeroDivisionError) as error:
         raise CheckpointCorruptError(
-            f"The stored features {path.name} cannot be read. Delete the file; the category is then no "
-            "longer rehearsed."
+            f"The stored features {path.parent.name}/{path.name} are damaged. Delete them; the category is "
+            "then no longer rehearsed."
         ) from error

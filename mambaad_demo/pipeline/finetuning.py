@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 import numpy as np
 import torch
+from accelerate.utils import broadcast_object_list
 from pydantic import Field, JsonValue, model_validator
 from torch import Tensor
 
@@ -35,7 +36,7 @@ from mambaad_demo.hub.schemas import (
 from mambaad_demo.hub.weights import file_sha256
 from mambaad_demo.pipeline.augmentation import Augmentation, variants
 from mambaad_demo.pipeline.calibration import GoodParts, limits_from_scores, scale_of
-from mambaad_demo.pipeline.encoded_images import EncodedImage, encode, mapped
+from mambaad_demo.pipeline.encoded_images import EncodedImage, encode, mapped, same_picture
 from mambaad_demo.pipeline.held_out import HeldOutParts, Judgment
 from mambaad_demo.pipeline.inference import ModelInput, content_of, image_score
 from mambaad_demo.pipeline.overlay import blended, small_jpeg
@@ -56,6 +57,8 @@ _LEAST_OF_BEST_SEPARATION = 0.9
 _MOST_TENSORS = 6000  # whose features take some 2 GB of memory with the packaged encoder
 _PREVIEWS = 4
 _PREVIEW_SIDE = 256
+
+Shared = TypeVar("Shared")
 
 
 class FinetuneSpec(Border):
@@ -183,7 +186,7 @@ class Finetuning:
         yield from self._read_photos()
         yield from self._recall()
         self._parts = HeldOutParts([image.encoded for image in self._held_out], seed=self.spec.seed)
-        self._before = {name: self._judged(known) for name, known in self._known.items()}
+        self._before = self._judged_known()
         cache, shares = self._cache()
         config = TrainingConfig(
             steps=self.spec.steps,
@@ -195,8 +198,9 @@ class Finetuning:
             precision=self.spec.precision,
         )
         self._trainer = Trainer(self.detector, cache, config, shares=shares)
-        if self._state_path is not None and self._state_path.exists():
-            self._restore(torch.load(self._state_path, map_location="cpu", weights_only=True))
+        state = self._read_state()
+        if state is not None:
+            self._restore(state)
         else:
             self._validate()
             self._write_state()
@@ -298,7 +302,9 @@ class Finetuning:
             try:
                 readable.append(self._photo(path))
             except InputError as error:
-                self.refused.append(Refusal(name=self._name(path), reason=str(error)))
+                self.refused.append(
+                    Refusal(name=self._name(path), reason=str(error).removeprefix(f"{path.name}: "))
+                )
             yield Preparation(what="reading photos", done=done, total=len(self._photos))
         if len(readable) < MIN_PHOTOS:
             raise TooFewImagesError(
@@ -336,11 +342,20 @@ class Finetuning:
         """Find what the base knows."""
         names = list(dict.fromkeys((*self.base.config.categories, *self.base.calibration.categories)))
         for done, name in enumerate(names if self.spec.replay else (), start=1):
-            found = self._store.rehearsal(self.base, name)
+            is_new = name == self.spec.category
+            found = self._store.rehearsal(self.base, name, own_only=is_new)
             if found is not None:
-                self._known[name] = found
+                self._known[name] = self._without_own(found) if is_new else found
             yield Preparation(what="recalling known parts", done=done, total=len(names))
         self._unknown = [name for name in names if name not in self._known and name != self.spec.category]
+
+    def _without_own(self, found: Rehearsal) -> Rehearsal:
+        """What was learned before, less the photos that were given again: they are divided anew."""
+        own = [photo.encoded for photo in (*self._train, *self._held_out)]
+        return Rehearsal(
+            train=[image for image in found.train if not any(same_picture(image, one) for one in own)],
+            held_out=[image for image in found.held_out if not any(same_picture(image, one) for one in own)],
+        )
 
     def _cache(self) -> tuple[FeatureCache, dict[int, float]]:
         """Everything to learn from, and how often each category is drawn."""
@@ -375,7 +390,7 @@ class Finetuning:
     # Choosing the best state
 
     def _validate(self) -> Validation:
-        judgment = self._parts.judge(self.detector)
+        judgment = _shared(self._parts.judge(self.detector))
         self._highest_separation = max(self._highest_separation, judgment.separation)
         copies = judgment.separation < _LEAST_OF_BEST_SEPARATION * self._highest_separation
         is_best = judgment.loss < self._best_judgment.loss and not copies
@@ -406,6 +421,13 @@ class Finetuning:
 
     # The state of a run
 
+    def _read_state(self) -> dict[str, Any] | None:
+        """The state of an interrupted run, as the main process finds it."""
+        found = [None]
+        if processes().is_main_process and self._state_path is not None and self._state_path.exists():
+            found = [torch.load(self._state_path, map_location="cpu", weights_only=True)]
+        return _shared(found[0])
+
     def _write_state(self) -> None:
         if self._state_path is None or not processes().is_main_process:
             return
@@ -415,6 +437,7 @@ class Finetuning:
             "best_step": self._best_step,
             "best_judgment": asdict(self._best_judgment),
             "history": self._history,
+            "run": self._identity(),
         }
         content = io.BytesIO()  # torch hides why a file could not be written
         torch.save(state, content)
@@ -425,7 +448,14 @@ class Finetuning:
         finally:
             temporary.unlink(missing_ok=True)
 
+    def _identity(self) -> dict[str, str]:
+        return {"base": self.base.sha256, "category": self.spec.category}
+
     def _restore(self, state: dict[str, Any]) -> None:
+        if state.get("run") != self._identity():
+            raise InputError(
+                "The interrupted run had another checkpoint or category. Start anew instead of resuming it."
+            )
         self._trainer.load_state_dict(state["trainer"])
         self._best, self._best_step = state["best"], int(state["best_step"])
         self._best_judgment = Judgment(**state["best_judgment"])
@@ -437,12 +467,11 @@ class Finetuning:
     def _calibration(self) -> CalibrationFile:
         """Limits of the new category and, anew, of all that were rehearsed; the others lose theirs."""
         base = self.base.calibration
-        measured = {name: self._measured(known.held_out) for name, known in self._known.items()}
-        new = self._measured([image.encoded for image in self._held_out])
-        if self.spec.category in measured:
-            new = self._measured(
-                [image.encoded for image in self._held_out] + self._known[self.spec.category].held_out
-            )
+        others = {name: known for name, known in self._known.items() if name != self.spec.category}
+        measured = {name: self._measured(known.held_out) for name, known in others.items()}
+        learned = self._known.get(self.spec.category)
+        earlier = learned.held_out if learned is not None else []
+        new = self._measured([*(image.encoded for image in self._held_out), *earlier])
         scale = scale_of(base, new.embeddings.shape[1])
         limits: dict[str, CategoryCalibration] = {}
         for name, parts in (measured | {self.spec.category: new}).items():
@@ -456,13 +485,16 @@ class Finetuning:
         parts.measure(partial(mapped, self.detector), images)
         return parts
 
+    def _judged_known(self) -> dict[str, dict[str, float]]:
+        return {name: self._judged(known) for name, known in self._known.items() if known.held_out}
+
     def _judged(self, known: Rehearsal) -> dict[str, float]:
         """What the rehearsed category's held-out parts say now."""
         return asdict(HeldOutParts(known.held_out).judge(self.detector))
 
     def _report(self, calibration: CalibrationFile) -> dict[str, JsonValue]:
         """The run in JSON types; it stands in the checkpoint's model card too."""
-        after = {name: self._judged(known) for name, known in self._known.items()}
+        after = self._judged_known()
         best = asdict(self._best_judgment)
         return {
             "base": self.base.name,
@@ -492,7 +524,7 @@ class Finetuning:
                     "reject_before": _reject(self.base.calibration, name),
                     "reject_after": _reject(calibration, name),
                 }
-                for name in self._known
+                for name in after
             },
             "not_rehearsed": list(self._unknown),
             "device": next(self.detector.parameters()).device.type,
@@ -514,6 +546,15 @@ class _Photo:
     """(M, N, 3) uint8."""
     golden: np.ndarray
     """(S, S, 3) uint8: the middle tile, for the self-test."""
+
+
+def _shared(value: Shared) -> Shared:
+    """What the main process has, in all processes: they must never decide differently."""
+    if processes().num_processes == 1:
+        return value
+    held = [value]
+    broadcast_object_list(held)
+    return held[0]
 
 
 def _reject(calibration: CalibrationFile, category: str) -> float | None:

@@ -27,6 +27,8 @@ TRAIN = 8
 HELD_OUT = 16
 """Good images of a category to set its limits anew with."""
 
+_PARTS = ("train", "held_out")
+_MOST_HELD_OUT = 60
 _FIRST_SEED = 7_000_000  # of sample parts; training and tests began elsewhere
 _LEAST_ALIKE = 0.8  # share of drawn parts that the checkpoint must recognise as the category
 
@@ -46,14 +48,19 @@ class RehearsalStore:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
-    def rehearsal(self, base: Checkpoint, category: str) -> Rehearsal | None:
+    def rehearsal(self, base: Checkpoint, category: str, *, own_only: bool = False) -> Rehearsal | None:
         """Images of a category the base knows; None where there are none.
+
+        Args:
+            base: whose category it is.
+            category: its name.
+            own_only: never sample parts, which a person's part may be called like.
 
         Raises:
             CheckpointCorruptError: a stored file is damaged.
         """
         found = self._read(self._of_version(base.sha256, category), base)
-        if found is None and category in CATEGORIES and base.config.tiles == 1:
+        if found is None and not own_only and category in CATEGORIES and base.config.tiles == 1:
             found = self._sample_parts(base, category)
         return found
 
@@ -73,8 +80,8 @@ class RehearsalStore:
             return
         for name in inherited:
             old, new = self._of_version(base.sha256, name), self._of_version(sha256, name)
-            if old is not None and new is not None and old.is_dir():
-                shutil.copytree(old, new, dirs_exist_ok=True)
+            if old is not None and new is not None and old != new and old.is_dir():
+                shutil.copytree(old, new, dirs_exist_ok=True, copy_function=_linked)
         place = self._of_version(sha256, category)
         if place is not None:
             _write(place, rehearsal, base)
@@ -83,7 +90,7 @@ class RehearsalStore:
         return None if self._folder is None else self._folder / sha256 / _file_name(category)
 
     def _read(self, place: Path | None, base: Checkpoint) -> Rehearsal | None:
-        if place is None or not place.is_dir():
+        if place is None or not all((place / f"{name}.safetensors").is_file() for name in _PARTS):
             return None
         parts = [
             read_encoded(
@@ -92,7 +99,7 @@ class RehearsalStore:
                 resize=base.config.resize,
                 tiles=base.config.tiles,
             )
-            for name in ("train", "held_out")
+            for name in _PARTS
         ]
         return Rehearsal(train=parts[0], held_out=parts[1])
 
@@ -109,8 +116,26 @@ class RehearsalStore:
         return found if _is_recognised(base, category, found) else None
 
 
+def _linked(source: str, target: str) -> str:
+    """A second name for a file, which is only ever replaced as a whole; a copy where the disk knows none."""
+    Path(target).unlink(missing_ok=True)
+    try:
+        Path(target).hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
+    return target
+
+
+def _spread(images: list[EncodedImage], count: int) -> list[EncodedImage]:
+    """So many of the images, evenly from first to last."""
+    if len(images) <= count:
+        return images
+    return [images[round(index)] for index in np.linspace(0, len(images) - 1, count)]
+
+
 def _write(place: Path, rehearsal: Rehearsal, base: Checkpoint) -> None:
-    for name, images in (("held_out", rehearsal.held_out[:60]), ("train", rehearsal.train[: 2 * TRAIN])):
+    held_out = _spread(rehearsal.held_out, _MOST_HELD_OUT)
+    for name, images in (("held_out", held_out), ("train", _spread(rehearsal.train, 2 * TRAIN))):
         path = place / f"{name}.safetensors"
         write_encoded(path, images, resize=base.config.resize, tiles=base.config.tiles)
 

@@ -363,10 +363,10 @@ class Trainer:
         """Share of the budget that is spent; may pass 1 a little."""
         if self.config.steps is not None:
             return self.number / self.config.steps
-        elapsed = torch.tensor(self.seconds, device=self._processes.device)
-        if self._processes.num_processes > 1:
-            elapsed = broadcast(elapsed)  # all processes stop at the same step
-        return elapsed.item() / (60 * (self.config.minutes or 1))
+        elapsed = self.seconds
+        if self._processes.num_processes > 1:  # all processes stop at the same step
+            elapsed = broadcast(torch.tensor(elapsed, device=self._processes.device)).item()
+        return elapsed / (60 * (self.config.minutes or 1))
 
 
 def _drawing_weights(groups: Tensor, shares: Mapping[int, float] | None) -> Tensor:

@@ -87,6 +87,13 @@ class Desk:
         """Category → the checkpoint that was promoted for it, where all share one workspace."""
         return {} if self.is_private else active_checkpoints(self._store.of(SHARED))
 
+    def default_for(self, category: str | None) -> str:
+        """The checkpoint that is promoted for a category, else the first one; without any, a name that the
+        catalog refuses with a clear message."""
+        promoted = self.active().get(category or "")
+        names = self.catalog.names()
+        return promoted if promoted in names else next(iter(names), "mambaad")
+
     def _expire_now_and_then(self) -> None:
         with self._lock:
             if now() < self._next_look:

@@ -3,7 +3,7 @@
 Reading and judging are the predictor's; components and events are `inspect_tab.py`'s.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,18 +62,18 @@ class Inspector:
         shelf: SampleShelf,
         *,
         adjusted: Callable[[Predictor], Predictor] = lambda predictor: predictor,
-        active: Callable[[], Mapping[str, str]] = dict,
+        default_for: Callable[[str | None], str] | None = None,
     ) -> None:
         """
         Args:
             catalog: checkpoints by name.
             shelf: pictures for those who bring none.
             adjusted: puts the limits in force that people set.
-            active: category → the checkpoint that was promoted for it.
+            default_for: the checkpoint for a category when none is named; by default the first one.
         """
         self.catalog = catalog
         self.shelf = shelf
-        self.active = active
+        self.default_for = default_for or (lambda category: next(iter(catalog.names()), "mambaad"))
         self._adjusted = adjusted
 
     def predictor(self, name: str) -> Predictor:
@@ -84,13 +84,6 @@ class Inspector:
             CheckpointError: it cannot be loaded.
         """
         return self._adjusted(self.catalog.predictor(name))
-
-    def default_for(self, category: str | None) -> str:
-        """The checkpoint that is promoted for a category, else the first one; without any, a name that the
-        catalog refuses with a clear message."""
-        promoted = self.active().get(category or "")
-        names = self.catalog.names()
-        return promoted if promoted in names else next(iter(names), "mambaad")
 
     def inspect(self, question: Question) -> Inspection:
         """Judge the picture in question.

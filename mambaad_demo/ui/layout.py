@@ -41,7 +41,7 @@ def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int) -> gr.Blo
         desk: stored work.
         retention_minutes: minutes until a visitor's files are deleted.
     """
-    inspector = Inspector(catalog, SampleShelf(), adjusted=desk.adjusted, active=desk.active)
+    inspector = Inspector(catalog, SampleShelf(), adjusted=desk.adjusted, default_for=desk.default_for)
     comparer = Comparer(inspector)
     book = FigureBook()
     first = opening(inspector)

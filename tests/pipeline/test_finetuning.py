@@ -68,6 +68,12 @@ def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def first_input(path: Path) -> ModelInput:
+    return ModelInput.from_pixels(
+        np.asarray(Image.open(path), dtype=np.float32) / 255, side=64, resize="letterbox"
+    )
+
+
 @pytest.fixture
 def base(base_folder: Path) -> Checkpoint:
     return load_folder(base_folder, device="cpu")
@@ -280,6 +286,62 @@ def test_rehearsing_forgets_less(base_folder: Path, photos: list[Path], tmp_path
         fitted(run)
         losses[folder] = run._judged(known)["loss"]
     assert losses[tmp_path] < losses[None]
+
+
+def test_a_part_learned_again_is_judged_by_photos_that_were_never_trained_on(
+    base: Checkpoint, photos: list[Path], tmp_path: Path
+) -> None:
+    first = Finetuning(base, photos[:8], SPEC, replay_folder=tmp_path / "replay")
+    fitted(first)
+    first.save(tmp_path / "v-1", "v-1")
+    version = load_folder(tmp_path / "v-1", device="cpu")
+
+    again = prepared(Finetuning(version, photos, SPEC, replay_folder=tmp_path / "replay"))
+
+    assert again._known["stripes"] == Rehearsal(train=[], held_out=[])  # all were given again
+    list(again.steps())
+    again.save(tmp_path / "v-2", "v-2")
+    limits = load_folder(tmp_path / "v-2", device="cpu").calibration.categories["stripes"]
+    assert limits.images == len(again._held_out)
+
+
+def test_a_version_from_a_version_is_made_even_where_nothing_got_better(
+    base: Checkpoint, photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Finetuning(base, photos, SPEC, replay_folder=tmp_path / "replay")
+    fitted(first)
+    first.save(tmp_path / "v-1", "v-1")
+    version = load_folder(tmp_path / "v-1", device="cpu")
+    judged_as(monkeypatch, losses=range(99))
+    again = Finetuning(version, photos, SPEC, replay_folder=tmp_path / "replay")
+    fitted(again)
+    assert again.save(tmp_path / "v-2", "v-2")["best_step"] == 0
+    assert load_folder(tmp_path / "v-2", device="cpu").sha256 == version.sha256
+
+
+def test_a_half_written_rehearsal_is_none(base: Checkpoint, photos: list[Path], tmp_path: Path) -> None:
+    store = RehearsalStore(tmp_path)
+    images = list(finetuning.encode(base.detector, (first_input(path) for path in photos[:4])))
+    store.keep(base.sha256, base, "crosses", Rehearsal(train=images[:2], held_out=images[2:]), inherited=[])
+    (missing,) = tmp_path.rglob("train.safetensors")
+    missing.unlink()
+    assert store.rehearsal(base, "crosses") is None
+
+
+def test_a_part_that_is_called_like_a_sample_part_is_not_mixed_with_it(
+    base: Checkpoint, photos: list[Path]
+) -> None:
+    known = replace(base, config=base.config.model_copy(update={"categories": ("gear",)}))
+    run = prepared(Finetuning(known, photos, SPEC.model_copy(update={"category": "gear"})))
+    assert "gear" not in run._known
+
+
+def test_a_state_of_another_part_is_refused(base_folder: Path, photos: list[Path], tmp_path: Path) -> None:
+    state = tmp_path / "state.pt"
+    fitted(Finetuning(load_folder(base_folder, device="cpu"), photos, SPEC, state_path=state))
+    other = SPEC.model_copy(update={"category": "dots"})
+    with pytest.raises(InputError, match="another checkpoint or category"):
+        prepared(Finetuning(load_folder(base_folder, device="cpu"), photos, other, state_path=state))
 
 
 def test_augmented_photos_are_learned_from_too(base: Checkpoint, photos: list[Path]) -> None:

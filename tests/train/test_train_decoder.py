@@ -13,8 +13,10 @@ from mambaad_demo.data.folders import find_categories
 from mambaad_demo.data.sample_parts import write_sample_parts
 from mambaad_demo.hub.checkpoints import load_checkpoint
 from mambaad_demo.models import DECODERS
+from mambaad_demo.models.detector import build_detector
 from mambaad_demo.pipeline import training_data
 from mambaad_demo.pipeline.predictor import Predictor
+from tests.conftest import TINY
 from train import evaluate, train_decoder
 from train.recipes import RECIPES
 
@@ -244,3 +246,12 @@ def test_two_processes_fit_one_decoder_and_write_it_once(parts: Path, tmp_path: 
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("checkpoint written") == 1
     assert load_checkpoint(str(tmp_path / "both"), device="cpu").self_test.passed
+
+
+def test_a_network_without_standardised_targets_is_trained_too(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As all published recipes want it."""
+    monkeypatch.setattr(train_decoder, "build_detector", lambda config: build_detector(TINY))
+    assert train_decoder.main(_arguments(parts, tmp_path / "plain")) == 0
+    assert not load_checkpoint(str(tmp_path / "plain"), device="cpu").detector.config.standardize

@@ -20,6 +20,7 @@ def finetuning(order: Order, folder: JobFolder) -> Finetuning:
         FinetuneSpec.model_validate(order.finetune),
         replay_folder=order.replay,
         state_path=folder.state,
+        names=folder.photo_list().names,
     )
 
 
