@@ -72,7 +72,7 @@ class Catalog:
     def delete(self, name: str) -> None:
         """Delete a version that was fine-tuned here, for good. Its name stays taken.
 
-        It is gone when this returns, which is at once; its large files go as soon as the model thread is free.
+        It is gone when this returns, without waiting; its large files go once the model thread is free.
 
         Raises:
             UnknownReleaseError: there is no such version; others are never deleted.

@@ -1,7 +1,7 @@
 """Which version is active for a category, and how it came to be: rows that are only ever added.
 
-The newest row of a category holds. A promotion puts a version on top of those before it, a rollback takes the
-top one away. Whether a version may be promoted is `workflow.promotion`'s business.
+The newest row of a category holds. A promotion puts a version on top of those before it, a rollback takes
+away all above the one it goes back to. Whether a version may be promoted is `workflow.promotion`'s business.
 """
 
 from collections.abc import Callable, Sequence
@@ -60,6 +60,11 @@ class Step:
             created_at=row.created_at,
         )
 
+    @property
+    def weights(self) -> tuple[str | None, str]:
+        """The active version and the hash of its weights: what a rollback goes back to."""
+        return self.checkpoint, self.checkpoint_sha256
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewStep:
@@ -75,11 +80,20 @@ class NewStep:
     """JSON types only, without NaN."""
 
 
-def add(workspace: Workspace, step: NewStep, *, actor: str, seen: int) -> Step:
+def add(
+    workspace: Workspace,
+    step: NewStep,
+    *,
+    actor: str,
+    seen: int,
+    check: Callable[[], None] = lambda: None,
+) -> Step:
     """Add a row with its line in the audit trail.
 
     Args:
         seen: number of the newest row of the category when it was decided, or `NOTHING`.
+        check: raises where the version is gone; nobody can discard it from there on. It has to be quick,
+            since all other writers wait.
 
     Raises:
         InputError: somebody was faster; nothing was changed.
@@ -92,6 +106,7 @@ def add(workspace: Workspace, step: NewStep, *, actor: str, seen: int) -> Step:
                 f"Meanwhile somebody else changed which version of {step.category!r} is active. Nothing was "
                 "changed by you. Look again, then decide."
             )
+        check()
         row = Promotion(
             workspace=workspace.key,
             category=step.category,
@@ -133,9 +148,25 @@ def standing(steps: Sequence[Step]) -> list[Step]:
     for step in reversed(steps):
         if step.action is Action.PROMOTE:
             stack.append(step)
-        elif stack:
-            stack.pop()
+        else:
+            del stack[-1:]
+            while stack and stack[-1].weights != step.weights:
+                stack.pop()
     return stack[::-1]
+
+
+def before(steps: Sequence[Step]) -> list[Step]:
+    """Of a history, what a rollback may go back to, the nearest first; other weights than the active ones."""
+    stack = standing(steps)
+    return [step for step in stack[1:] if step.weights != stack[0].weights]
+
+
+def passed_over(steps: Sequence[Step]) -> list[str]:
+    """Of a history that ends with a rollback, the versions that stood between the one that was taken back and
+    the one it went back to, the newest first; each once."""
+    stack = standing(steps[1:])
+    taken = stack[: len(stack) - len(standing(steps))]
+    return list(dict.fromkeys(step.checkpoint or "" for step in taken if step.weights != stack[0].weights))
 
 
 def active(workspace: Workspace, category: str) -> str | None:
@@ -180,7 +211,8 @@ def discard(workspace: Workspace, checkpoint: str, *, delete: Callable[[], None]
     """Delete a version that is active nowhere, in no workspace either: all share its folder.
 
     Args:
-        delete: deletes the folder; nobody can promote the version meanwhile.
+        delete: takes the version away; nobody can promote it meanwhile. It has to be quick, since all other
+            writers wait.
 
     Raises:
         InputError: the version is active.

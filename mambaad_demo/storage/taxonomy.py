@@ -5,13 +5,13 @@ from sqlalchemy import select, update
 from mambaad_demo.errors import InputError
 from mambaad_demo.storage import audit, text
 from mambaad_demo.storage.labels import reviewer_name
-from mambaad_demo.storage.tables import Decision, Draft, Image, Product
+from mambaad_demo.storage.tables import Decision, Draft, Image, Product, SavedView
 from mambaad_demo.storage.workspace import Workspace
 
 
 def rename_defect_type(workspace: Workspace, product: str, old: str, new: str, *, reviewer: str) -> int:
     """Call a type of defect of one product something else; all decisions on its pictures follow, undone ones
-    and drafts too. A type of the new name joins it. Returns how many decisions changed.
+    drafts and saved views too. A type of the new name joins it. Returns how many decisions changed.
 
     Raises:
         InputError: no such product or type, or no new name.
@@ -42,6 +42,9 @@ def rename_defect_type(workspace: Workspace, product: str, old: str, new: str, *
         for draft in session.scalars(select(Draft).where(Draft.image_id.in_(images))):
             if draft.content.get("defect_type") == old:
                 draft.content = draft.content | {"defect_type": wanted}
+        for view in session.scalars(select(SavedView).where(SavedView.workspace == workspace.key)):
+            if (view.filters.get("product"), view.filters.get("defect_type")) == (product, old):
+                view.filters = view.filters | {"defect_type": wanted}
         audit.note(
             session,
             workspace,

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
-from mambaad_demo.errors import DemoError, InputError
+from mambaad_demo.errors import CheckpointError, DemoError, InputError
 from mambaad_demo.storage import jobs, listing, removal
 from mambaad_demo.storage.inspections import inspection as stored_inspection
 from mambaad_demo.storage.jobs import RESUMABLE, UNFINISHED, JobFacts
@@ -23,11 +23,13 @@ from mambaad_demo.ui.inspect_tab import Updates
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.uploads import new_folder, uploaded_path
 from mambaad_demo.workflow import rendering, result_pack
+from mambaad_demo.workflow.batch_runner import batch_facts
 from mambaad_demo.workflow.batches import BatchSpec
 from mambaad_demo.workflow.report.contents import batch_report
 from mambaad_demo.workflow.report.html import report_html
 from mambaad_demo.workflow.report.pdf import chromium, report_pdf
 from mambaad_demo.workflow.studies.repeatability import limits_in_force
+from mambaad_demo.workflow.studies.study import LimitsInForce
 
 SURE = (
     "(...values) => { if (!confirm('Delete this batch, its pictures, also those of the golden set, and all "
@@ -101,11 +103,16 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
         with shown_to_user():
             return show(desk.workspace(request), job_id, view)
 
-    def choices_for(checkpoint: str, request: gr.Request) -> Updates:
+    def choices_for(checkpoint: str, category: str, request: gr.Request) -> Updates:
+        """What the checkpoint knows, or the default one where it was deleted meanwhile."""
         with shown_to_user():
-            known = desk.predictor(desk.workspace(request), checkpoint).categories
+            names = desk.catalog.names()
+            name = checkpoint if checkpoint in names else desk.default_for(None)
+            known = desk.predictor(desk.workspace(request), name).categories if name in names else ()
             choices = [(present.SUGGEST, ""), *present.named(known)]
-            return {page.category: gr.update(choices=choices, value="")}
+            kept = category if category in known else ""
+            moved = {page.checkpoint: name} if name != checkpoint and name in names else {}
+            return {**moved, page.category: gr.update(choices=choices, value=kept)}
 
     def tick(
         job_id: str | None, verdict: str, search: str, order: str, view: str, offset: int, request: gr.Request
@@ -114,7 +121,10 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
             if job_id is None:
                 return {page.timer: gr.Timer(active=False)}
             workspace = desk.workspace(request)
-            job = jobs.job(workspace, job_id)
+            try:
+                job = batch_facts(workspace, job_id)
+            except InputError:  # deleted in another tab
+                return show(workspace, None, view)
             updates = follow(job)
             if job.state not in UNFINISHED or job.done <= present_batch.PAGE:
                 filters = filters_of(job_id, verdict, search, order)
@@ -170,24 +180,33 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
     def prepare_pack(job_id: str | None, request: gr.Request) -> Updates:
         with shown_to_user():
             workspace = desk.workspace(request)
-            name = present.download_name(jobs.job(workspace, chosen_job(job_id)).name, "results.zip")
+            job = batch_facts(workspace, chosen_job(job_id))
+            name = present.download_name(job.name, "results.zip")
             folder = new_folder(page.delivery.GRADIO_CACHE)
-            result_pack.write_zip(workspace, chosen_job(job_id), folder / name)
+            result_pack.write_zip(workspace, job.id, folder / name)
             return {page.delivery: str(folder / name)}
 
     def prepare_report(job_id: str | None, request: gr.Request) -> Updates:
         with shown_to_user():
             workspace = desk.workspace(request)
-            job = jobs.job(workspace, chosen_job(job_id))
-            known = desk.predictor(workspace, job.spec["checkpoint"])
-            categories = known.checkpoint.calibration.categories
-            limits = [limits_in_force(known, category) for category in categories]
+            job = batch_facts(workspace, chosen_job(job_id))
+            limits = limits_behind(workspace, BatchSpec.model_validate(job.spec))
             content = report_html(batch_report(workspace, job.id, known_limits=limits))
             ending = "report.html"
             if chromium() is not None:  # without it, the visitor's own browser prints the page
                 content, ending = report_pdf(content), "report.pdf"
             name = present.download_name(job.name, ending)
             return {page.delivery: save_bytes_to_cache(content, name, page.delivery.GRADIO_CACHE)}
+
+    def limits_behind(workspace: Workspace, spec: BatchSpec) -> list[LimitsInForce]:
+        """What the checkpoint of a batch knows of its limits now; nothing where it is gone."""
+        try:
+            known = desk.predictor(workspace, spec.checkpoint)
+        except CheckpointError:
+            return []
+        known = known if spec.tiles is None else known.tiled(spec.tiles)
+        names = known.checkpoint.calibration.categories
+        return [limits_in_force(known, name) for name in names if known.calibration_of(name) is not None]
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "preprocess": False}
     where = [page.batch, page.verdict, page.search, page.order, page.view]
@@ -201,10 +220,9 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
         **private,
     )
     gr.on([tab.select, page.batch.input], open_page, [page.batch, page.view], shows, queue=False, **private)
-    gr.on([tab.select, page.checkpoint.input], choices_for, page.checkpoint, page.category, **private)
-    page.timer.tick(
-        tick, [*where, page.offset], [page.grid, *working], trigger_mode="once", queue=False, **private
-    )
+    limited = [page.checkpoint, page.category]
+    gr.on([tab.select, page.checkpoint.input], choices_for, limited, limited, **private)
+    page.timer.tick(tick, [*where, page.offset], shows, trigger_mode="once", queue=False, **private)
     gr.on(
         [page.verdict.input, page.search.submit, page.order.input, page.view.input],
         list_again,

@@ -6,6 +6,7 @@ import gradio as gr
 
 from mambaad_demo.hub.schemas import MOST_TILES
 from mambaad_demo.pipeline.calibration import DEFAULT_RATES
+from mambaad_demo.ui import present_calibrate
 from mambaad_demo.ui.inspect_page import fragment
 
 
@@ -62,6 +63,7 @@ def draw_calibrate_page(checkpoints: tuple[str, ...]) -> CalibratePage:
                 )
             with gr.Column(elem_classes="card"):
                 fragment('<h3 class="card-title">Good parts to set them from</h3>')
+                fragment(present_calibrate.unseen_html())
                 files = gr.File(
                     label="Good photos or a zip",
                     file_count="multiple",

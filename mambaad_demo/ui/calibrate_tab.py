@@ -116,7 +116,7 @@ def build_calibrate_tab(desk: Desk, *, tab: gr.Tab) -> CalibratePage:
                 raise InputError("Choose photos of good parts or a zip file first.")
             return calibrating.measure_photos(predictor, files, str(category or ""), rates=rates)
 
-        yield from run(steps, checkpoint, tiles, check_rate, reject_rate, request)
+        yield from run(steps, checkpoint, category, tiles, check_rate, reject_rate, request)
 
     def use_labels(
         checkpoint: object,
@@ -130,11 +130,12 @@ def build_calibrate_tab(desk: Desk, *, tab: gr.Tab) -> CalibratePage:
             predictor = limits.in_force(workspace, predictor)
             return calibrating.measure_labeled(workspace, predictor, str(category or ""), rates=rates)
 
-        yield from run(steps, checkpoint, tiles, check_rate, reject_rate, request)
+        yield from run(steps, checkpoint, category, tiles, check_rate, reject_rate, request)
 
     def run(
         steps: Callable[[Workspace, Predictor, Rates], Generator[Progress | Measured]],
         checkpoint: object,
+        category: object,
         tiles: object,
         check_rate: object,
         reject_rate: object,
@@ -142,18 +143,20 @@ def build_calibrate_tab(desk: Desk, *, tab: gr.Tab) -> CalibratePage:
     ) -> Iterator[Updates]:
         """Measure, telling how far that is, then try on what comes out."""
         with shown_to_user():
+            free = working(False)
             try:
                 workspace = desk.workspace(request)
                 predictor = chosen(checkpoint, tiles)
                 rates = limit_trials.rates_of(check_rate, reject_rate)
+                free |= labels_button(workspace, predictor, category)
                 for step in steps(workspace, predictor, rates):
                     if isinstance(step, Measured):
-                        trial = Trial(checkpoint=predictor.checkpoint.name, measured=step)
+                        trial = Trial.of(predictor, step)
                         yield {
                             page.files: None,
-                            page.progress: present_calibrate.refused_html(step.refused),
+                            page.progress: present_calibrate.left_out_html(step),
+                            **free,
                             **show(workspace, predictor, step.category, trial),
-                            **working(False),
                         }
                     else:
                         cleared = {page.notice: "", page.saved: ""}
@@ -167,19 +170,30 @@ def build_calibrate_tab(desk: Desk, *, tab: gr.Tab) -> CalibratePage:
                 yield {
                     page.notice: present_calibrate.notice_html(problem),
                     page.progress: "",
-                    **working(False),
+                    **free,
                 }
                 if not problem:
                     raise
 
     def working(is_working: bool) -> Updates:
+        """What is measured stays chosen while it is; whether labels can be used is `labels_button`'s to say
+        afterwards."""
+        resting = (page.checkpoint, page.category, page.tiles, page.measure)
         return {
-            page.measure: gr.update(interactive=not is_working),
+            **dict.fromkeys(resting, gr.update(interactive=not is_working)),
             page.stop: gr.update(interactive=is_working),
+            **({page.labeled: gr.update(interactive=False)} if is_working else {}),
         }
 
-    def say_stopped() -> Updates:
-        return {page.progress: present_calibrate.progress_html(None), **working(False)}
+    def labels_button(workspace: Workspace, predictor: Predictor, category: object) -> Updates:
+        name = limits.category_name(str(category or ""))
+        good = calibrating.good_pictures(workspace, limits.in_force(workspace, predictor), name)
+        return {page.labeled: gr.update(interactive=bool(good))}
+
+    def say_stopped(checkpoint: object, category: object, tiles: object, request: gr.Request) -> Updates:
+        with shown_to_user():
+            button = labels_button(desk.workspace(request), chosen(checkpoint, tiles), category)
+            return {page.progress: present_calibrate.progress_html(None), **working(False), **button}
 
     def change(
         trial: Trial | None,
@@ -199,7 +213,7 @@ def build_calibrate_tab(desk: Desk, *, tab: gr.Tab) -> CalibratePage:
         changed = how(start)
         if changed == start:
             return {page.saved: ""}
-        other = Trial(checkpoint=predictor.checkpoint.name, measured=changed)
+        other = Trial.of(predictor, changed)
         return {page.saved: "", **show(workspace, predictor, name, other)}
 
     def place(
@@ -258,7 +272,7 @@ def build_calibrate_tab(desk: Desk, *, tab: gr.Tab) -> CalibratePage:
                         source=entry.source,
                         is_moved=entry.is_moved,
                     )
-                    trial = Trial(checkpoint=predictor.checkpoint.name, measured=measured)
+                    trial = Trial.of(predictor, measured)
                     shown = show(workspace, predictor, name, trial)
                     return {page.saved: "", **shown, **rates_behind(workspace, predictor, name, trial)}
             raise InputError("These limits are no longer here. Load the page again.")
@@ -269,10 +283,13 @@ def build_calibrate_tab(desk: Desk, *, tab: gr.Tab) -> CalibratePage:
                 raise InputError("There is nothing to save: these limits are in force.")
             workspace = desk.workspace(request)
             predictor = desk.catalog.predictor(trial.checkpoint).tiled(trial.measured.tiles)
+            if not trial.is_of(predictor):
+                raise InputError(f"Meanwhile {trial.checkpoint} was replaced. Measure the good parts again.")
             steps = calibrating.put_in_force(
                 workspace, predictor, trial.measured, actor=SOMEBODY, note=str(note or "")
             )
-            yield from kept(steps, workspace, predictor, trial.measured.category)
+            category = trial.measured.category
+            yield from kept(steps, workspace, predictor, category, is_of_visit=desk.is_private)
 
     def take_back(
         checkpoint: object, category: object, tiles: object, note: str, request: gr.Request
@@ -285,17 +302,22 @@ def build_calibrate_tab(desk: Desk, *, tab: gr.Tab) -> CalibratePage:
             yield from kept(steps, workspace, predictor, name)
 
     def kept(
-        steps: Generator[Progress | Rejudged], workspace: Workspace, predictor: Predictor, category: str
+        steps: Generator[Progress | Rejudged],
+        workspace: Workspace,
+        predictor: Predictor,
+        category: str,
+        *,
+        is_of_visit: bool = False,
     ) -> Iterator[Updates]:
         """The limits are in force with the first step; the rest draws regions."""
         is_shown = False
         for step in steps:
             if isinstance(step, Rejudged):
-                yield {page.saved: present_calibrate.saved_html(step)}
+                yield {page.saved: present_calibrate.saved_html(step, is_of_visit=is_of_visit)}
                 continue
             shown = {} if is_shown else {page.note: "", **show(workspace, predictor, category, None)}
             is_shown = True
-            yield {page.saved: present_calibrate.drawing_html(step), **shown}
+            yield {page.saved: present_calibrate.drawing_html(step, is_of_visit=is_of_visit), **shown}
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "preprocess": False}
     where = [page.checkpoint, page.category, page.tiles]
@@ -329,14 +351,15 @@ def build_calibrate_tab(desk: Desk, *, tab: gr.Tab) -> CalibratePage:
     page.checkpoint.input(
         choose_checkpoint, [page.checkpoint, page.category], [page.tiles, *opened], **private
     )
-    measuring = [page.files, page.measure, page.stop, *cleared, *view]
+    busy = [*where, page.measure, page.stop]
+    measuring = [page.files, *busy, *cleared, *view]
     lane = {**private, **_LANE}
     runs: list[Any] = [
         page.measure.click(measure, [page.files, *where, *rates], measuring, **lane),
         page.labeled.click(use_labels, [*where, *rates], measuring, **lane),
     ]
     page.stop.click(
-        say_stopped, None, [page.progress, page.measure, page.stop], cancels=runs, queue=False, **private
+        say_stopped, where, [page.progress, page.labeled, *busy], cancels=runs, queue=False, **private
     )
     live: dict[str, Any] = {**private, "queue": False, "trigger_mode": "always_last"}
     moving = [page.saved, *view]

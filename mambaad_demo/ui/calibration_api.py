@@ -22,12 +22,13 @@ from mambaad_demo.workflow.calibrating import Measured
 from mambaad_demo.workflow.limit_overview import overview, overview_json, standing_limits
 
 DESCRIPTION = (
-    "Limits of a product under a checkpoint. Takes photos of good parts (files, zip files, or none: the "
-    "limits in force, or others from the same parts where rates are given), the name of a checkpoint (empty: "
-    "the default one), a category, the shares of good parts to reject and to check or reject (0 to 1; 0: as "
-    "in force, or 0.005 and 0.05 for photos), tiles along the longer side (0: as the checkpoint looks) and "
-    "whether to put the limits in force, which judges stored results anew. Answers with limits, counts with "
-    "exact 95 % intervals, how many more photos it takes to know the rate to ±1 %, a histogram and the past."
+    "Limits of a product under a checkpoint. Takes photos of good parts that it has not learned from (files, "
+    "zip files, or none: the limits in force, or others from the same parts where rates are given), the name "
+    "of a checkpoint (empty: the one promoted for the category, else the default one), a category, the "
+    "shares of good parts to reject and to check or reject (0 to 1; 0: as in force, or 0.005 and 0.05 for "
+    "photos), tiles along the longer side (0: as the checkpoint looks) and whether to put the limits in "
+    "force, which judges stored results anew. Answers with limits, counts with exact 95 % intervals, how "
+    "many more photos it takes to know the rate to ±1 %, a histogram and the past."
 )
 
 
@@ -59,7 +60,7 @@ def build_calibration_api(desk: Desk) -> None:
         with shown_to_user():
             workspace = desk.workspace(request)
             name = category_name(category)
-            predictor = desk.catalog.predictor(checkpoint or next(iter(desk.catalog.names()), "mambaad"))
+            predictor = desk.catalog.predictor(checkpoint or desk.default_for(name))
             closeness = limit_trials.whole(tiles or 0) or predictor.checkpoint.config.tiles
             predictor = predictor.tiled(closeness)
             sent = [path for path in map(uploaded_path, files or []) if path is not None]

@@ -17,6 +17,7 @@ from mambaad_demo.ui.desk import SOMEBODY, Desk
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.uploads import new_folder, uploaded_path
 from mambaad_demo.workflow import result_pack
+from mambaad_demo.workflow.batch_runner import batch_facts
 from mambaad_demo.workflow.batches import BatchSpec
 from mambaad_demo.workflow.figures.metrics_file import metrics_json
 from mambaad_demo.workflow.figures.summary import FigureBook
@@ -24,10 +25,10 @@ from mambaad_demo.workflow.figures.summary import FigureBook
 Choice = TypeVar("Choice", Finding, Severity)
 
 BATCH_DESCRIPTION = (
-    "Judge many pictures. Takes files (pictures, zip files), the name of a checkpoint (empty: the default "
-    "one), a category (empty: the nearest one), a product name (empty: the category) or, in place of all "
-    "that, the id of a batch to look at. Answers at once with the id, and again with rows and the result "
-    "pack when it is done."
+    "Judge many pictures. Takes files (pictures, zip files), the name of a checkpoint (empty: the one "
+    "promoted for the category, else the default one), a category (empty: the nearest one), a product name "
+    "(empty: the category) or, in place of all that, the id of a batch to look at. Answers at once with the "
+    "id, and again with rows and the result pack when it is done."
 )
 LABEL_DESCRIPTION = (
     "Record a person's word on a stored picture: its SHA-256, good, defect or unsure, who says so, type of "
@@ -80,9 +81,8 @@ def build_dashboard_api(desk: Desk, book: FigureBook) -> None:
             workspace = desk.workspace(request)
             if not batch:
                 sent = [path for path in map(uploaded_path, files or []) if path is not None]
-                names = desk.catalog.names()
                 spec = BatchSpec(
-                    checkpoint=checkpoint or next(iter(names), "mambaad"),
+                    checkpoint=checkpoint or desk.default_for(category or None),
                     category=category or None,
                     product=product or None,
                 )
@@ -90,7 +90,7 @@ def build_dashboard_api(desk: Desk, book: FigureBook) -> None:
                 batch = desk.runner.start(workspace, spec, sent, name=name, actor=SOMEBODY)
                 yield batch_json(workspace, batch), None
                 desk.runner.wait(batch)
-            if jobs.job(workspace, batch).state in UNFINISHED:
+            if batch_facts(workspace, batch).state in UNFINISHED:
                 yield batch_json(workspace, batch), None
                 return
             folder = new_folder(pack.GRADIO_CACHE)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.hub.schemas import Rates
@@ -22,7 +23,20 @@ class Trial:
     """Limits that are tried on, and of which checkpoint."""
 
     checkpoint: str
+    sha256: str
+    """Of its weights: another version may take its name."""
     measured: Measured
+
+    @classmethod
+    def of(cls, predictor: Predictor, measured: Measured) -> Self:
+        """Limits that were measured with a predictor."""
+        checkpoint = predictor.checkpoint
+        return cls(checkpoint=checkpoint.name, sha256=checkpoint.sha256, measured=measured)
+
+    def is_of(self, predictor: Predictor) -> bool:
+        """Whether a predictor is the one they were measured with, however closely it looks."""
+        checkpoint = predictor.checkpoint
+        return (self.checkpoint, self.sha256) == (checkpoint.name, checkpoint.sha256)
 
 
 def categories(workspace: Workspace, predictor: Predictor) -> list[str]:
@@ -45,7 +59,7 @@ def meant(category: object, known: Sequence[str]) -> str:
 
 def at_hand(trial: Trial | None, predictor: Predictor, category: str) -> Measured | None:
     """What is tried on, if it is of this checkpoint, category and number of tiles."""
-    if trial is None or trial.checkpoint != predictor.checkpoint.name:
+    if trial is None or not trial.is_of(predictor):
         return None
     measured = trial.measured
     return measured if (measured.category, measured.tiles) == (category, predictor.tiles) else None

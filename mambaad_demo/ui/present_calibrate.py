@@ -13,6 +13,7 @@ from mambaad_demo.storage.limits import Rejudged, Source, StoredLimits
 from mambaad_demo.ui import words
 from mambaad_demo.ui.templates import render
 from mambaad_demo.workflow.batches import Progress
+from mambaad_demo.workflow.calibrating import MOST_PHOTOS, Measured
 from mambaad_demo.workflow.limit_overview import Overview
 
 SOURCES = {
@@ -34,15 +35,26 @@ def progress_html(progress: Progress | None) -> str:
     return render("calibrate_progress.html", progress=progress)
 
 
-def refused_html(refused: Sequence[tuple[str, str]]) -> str:
+def unseen_html() -> str:
+    """Which photos are none to set limits from."""
+    return render("calibrate_unseen.html")
+
+
+def left_out_html(measured: Measured) -> str:
     """Photos that were left out, and why."""
+    refused = measured.refused
     return render(
-        "calibrate_refused.html", refused=refused[:_MOST_REFUSED], more=max(len(refused) - _MOST_REFUSED, 0)
+        "calibrate_refused.html",
+        notes=measured.notes,
+        refused=refused[:_MOST_REFUSED],
+        more=max(len(refused) - _MOST_REFUSED, 0),
     )
 
 
 def labeled_text(count: int) -> str:
     """The button that sets limits from labels."""
+    if count > MOST_PHOTOS:
+        return f"Use the newest {MOST_PHOTOS} of {count} labeled good"
     return f"Use {count} labeled good" if count else "None labeled good yet"
 
 
@@ -167,17 +179,22 @@ def earlier_choices(history: Sequence[StoredLimits]) -> list[tuple[str, int]]:
     ]
 
 
-def drawing_html(progress: Progress) -> str:
+def drawing_html(progress: Progress, *, is_of_visit: bool = False) -> str:
     """After saving, while regions are drawn anew."""
-    return render("calibrate_saved.html", changed=None, progress=progress)
+    return render("calibrate_saved.html", changed=None, progress=progress, is_of_visit=is_of_visit)
 
 
-def saved_html(changed: Rejudged) -> str:
-    """What saving did to stored results."""
+def saved_html(changed: Rejudged, *, is_of_visit: bool = False) -> str:
+    """What saving did to stored results.
+
+    Args:
+        is_of_visit: whether the limits hold for the stored work of one visit alone.
+    """
     return render(
         "calibrate_saved.html",
         changed=changed,
         progress=None,
+        is_of_visit=is_of_visit,
         total=changed.after.total(),
         rows=[
             (words.TITLES[verdict], verdict.value, changed.before[verdict], changed.after[verdict])

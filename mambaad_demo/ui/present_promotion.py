@@ -9,7 +9,7 @@ from typing import Any
 from mambaad_demo.pipeline.labeling import Finding
 from mambaad_demo.pipeline.prediction import Limits, Verdict
 from mambaad_demo.pipeline.set_comparison import Progress
-from mambaad_demo.storage.promotions import Action, Step, standing
+from mambaad_demo.storage.promotions import Action, Step, before, passed_over, standing
 from mambaad_demo.ui.templates import render
 from mambaad_demo.ui.words import TITLES, spoken
 from mambaad_demo.workflow.golden_set import GoldenPicture, GoldenReport
@@ -73,13 +73,16 @@ def status_html(
     )
 
 
-def undoing(steps: Sequence[Step]) -> Undoing:
-    """What the button that rolls back says."""
-    stack = standing(steps)
-    if not stack:
+def undoing(steps: Sequence[Step], names: Collection[str]) -> Undoing:
+    """What the button that rolls back says.
+
+    Args:
+        names: checkpoints that are there.
+    """
+    if not standing(steps):
         return Undoing(label="Roll back", is_possible=False)
-    before = stack[1].checkpoint if len(stack) > 1 else STAND_IN
-    return Undoing(label=f"Roll back to {before}", is_possible=True)
+    target = next((step.checkpoint for step in before(steps) if step.checkpoint in names), STAND_IN)
+    return Undoing(label=f"Roll back to {target}", is_possible=True)
 
 
 def progress_html(progress: Progress, version: str) -> str:
@@ -92,9 +95,23 @@ def problem_html(problem: str) -> str:
     return render("promotion_notice.html", problem=problem, words="")
 
 
-def done_html(words: str) -> str:
-    """What was done."""
-    return render("promotion_notice.html", problem="", words=words)
+def done_html(words: str, *, is_private: bool) -> str:
+    """What was decided.
+
+    Args:
+        is_private: whether it holds for one visitor alone, on this page alone.
+    """
+    here = " Recorded for your visit; choose the version yourself on the other pages." if is_private else ""
+    return render("promotion_notice.html", problem="", words=f"{words}{here}")
+
+
+def rollback_words(steps: Sequence[Step]) -> str:
+    """What the rollback did that a history ends with."""
+    back, gone = steps[0], passed_over(steps)
+    which = f", since {', '.join(gone)} cannot be used any more" if gone else ""
+    return (
+        f"{back.checkpoint or STAND_IN} judges {back.category} again{which}; the golden set was not replayed."
+    )
 
 
 def shown_pairs(gate: Gate) -> list[Pair]:

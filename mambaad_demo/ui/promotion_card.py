@@ -49,6 +49,12 @@ class Tried:
     product: str
     seen: int = NOTHING
     """Number of the category's newest promotion at that time."""
+    escapes: frozenset[str] = frozenset()
+    """Hashes of the pictures that were new escapes; a reason covers these alone."""
+
+    def is_of(self, version: object, category: object) -> bool:
+        """Whether it is what the page shows as chosen."""
+        return (version, category) == (self.version, self.category)
 
 
 def build_promotion_card(
@@ -105,7 +111,7 @@ def build_promotion_card(
         """What is active, what the golden set holds, what was decided before."""
         counts = golden_counts(workspace)
         steps = promotion.history(workspace, category) if category else []
-        undoing = present_promotion.undoing(steps)
+        undoing = present_promotion.undoing(steps, desk.catalog.names())
         is_active = bool(steps) and steps[0].checkpoint == version
         golden = product or category
         return {
@@ -135,7 +141,11 @@ def build_promotion_card(
         blocked = trial.gate.is_blocked
         return {
             card.result: present_promotion.trial_html(trial, thumbnails),
-            card.tried: replace(asked, seen=trial.seen),
+            card.tried: replace(
+                asked,
+                seen=trial.seen,
+                escapes=frozenset(pair.after.sha256 for pair in trial.gate.new_escapes),
+            ),
             card.promote: gr.update(value=PROMOTE_ANYWAY if blocked else PROMOTE, interactive=True),
             card.reason: gr.update(visible=blocked),
         }
@@ -223,12 +233,21 @@ def build_promotion_card(
         yield from guarded(steps(), is_tried=False)
 
     def promote_version(
-        tried: Tried | None, note: object, reason: object, actor: object, request: gr.Request
+        tried: Tried | None,
+        version: object,
+        category: object,
+        note: object,
+        reason: object,
+        actor: object,
+        request: gr.Request,
     ) -> Iterator[Updates]:
+        is_tried = tried is not None and tried.is_of(version, category)
+
         def steps() -> Iterator[Updates]:
             workspace = desk.workspace(request)
-            if tried is None:
-                raise InputError("Try the version on the golden set first.")
+            if tried is None or not is_tried:
+                other = "" if tried is None else f" What was tried is {tried.version} for {tried.category}."
+                raise InputError(f"Try {words(version) or 'a version'} on the golden set first.{other}")
             yield {**working(True), card.promote: gr.update(interactive=False), card.notice: ""}
             load = loader(workspace)
             step = yield from followed(
@@ -242,15 +261,18 @@ def build_promotion_card(
                     actor=person(actor),
                     load=load,
                     seen=tried.seen,
+                    seen_escapes=tried.escapes,
                 ),
                 workspace,
                 tried,
             )
-            done = present_promotion.done_html(f"{step.checkpoint} is now the active version.")
+            done = present_promotion.done_html(
+                f"{step.checkpoint} is now the active version.", is_private=desk.is_private
+            )
             found = standing(workspace, tried.version, tried.category, tried.product)
             yield {**found, **working(False), **undecidable(), card.note: "", card.notice: done}
 
-        yield from guarded(steps(), is_tried=tried is not None)
+        yield from guarded(steps(), is_tried=is_tried)
 
     def roll_back(
         version: object,
@@ -274,8 +296,9 @@ def build_promotion_card(
                 )
             except DemoError as error:
                 return {card.notice: present_promotion.problem_html(str(error))}
-            back = f"{step.checkpoint or promotion.STAND_IN} judges {step.category} again"
-            done = present_promotion.done_html(f"{back}; the golden set was not replayed.")
+            steps = [one for one in promotion.history(workspace, step.category) if one.id <= step.id]
+            told = present_promotion.rollback_words(steps)
+            done = present_promotion.done_html(told, is_private=desk.is_private)
             found = standing(workspace, words(version), words(category), words(product))
             return {**found, **undecidable(), card.result: "", card.note: "", card.notice: done}
 
@@ -314,7 +337,10 @@ def build_promotion_card(
     card.product.input(choose_product, choice, [*stands, *decides], queue=False, **private)
     card.try_out.click(try_version, choice, everything, **running)
     card.promote.click(
-        promote_version, [card.tried, card.note, card.reason, card.actor], everything, **running
+        promote_version,
+        [card.tried, card.version, card.category, card.note, card.reason, card.actor],
+        everything,
+        **running,
     )
     card.undo.click(roll_back, [*choice, card.seen, card.note, card.actor], everything, **private)
     card.discard.click(discard, [*choice, card.actor], everything, js=SURE, **private)

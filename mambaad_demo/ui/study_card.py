@@ -1,6 +1,6 @@
 """The card of the Metrics page that runs studies, opens earlier ones and hands out their reports."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,17 +58,18 @@ def build_study_card(desk: Desk, *, tab: gr.Tab) -> StudyCard:
 
     Args:
         desk: the store and the checkpoints.
-        tab: opening it lists products and earlier studies anew.
+        tab: opening it lists products, checkpoints and earlier studies anew.
     """
     card = _draw(desk.catalog.names())
 
-    def list_studies(product: str | None, request: gr.Request) -> Updates:
+    def list_studies(product: str | None, checkpoint: str | None, request: gr.Request) -> Updates:
         with shown_to_user():
             workspace = desk.workspace(request)
             products = list(labels.products(workspace))
-            chosen = product if product in products else next(iter(products), None)
+            names = list(desk.catalog.names())
             return {
-                card.product: gr.update(choices=present.named(products), value=chosen),
+                card.product: gr.update(choices=present.named(products), value=still(product, products)),
+                card.checkpoint: gr.update(choices=names, value=still(checkpoint, names)),
                 card.earlier: gr.update(choices=present_study.study_choices(studies.studies(workspace))),
             }
 
@@ -152,7 +153,8 @@ def build_study_card(desk: Desk, *, tab: gr.Tab) -> StudyCard:
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "preprocess": False}
     updated = [card.result, card.start, card.stop, card.earlier, card.shown, card.html, card.pdf]
-    tab.select(list_studies, card.product, [card.product, card.earlier], queue=False, **private)
+    listed = [card.product, card.checkpoint]
+    tab.select(list_studies, listed, [*listed, card.earlier], queue=False, **private)
     run = card.start.click(
         conduct_study,
         [card.product, card.checkpoint, card.kind, card.choice, card.parts, card.shots, card.seed],
@@ -206,6 +208,11 @@ def study_spec(
         raise InputError(
             "Choose the kind of shots and of parts, and fill in parts, shots and seed with whole numbers."
         ) from error
+
+
+def still(chosen: str | None, known: Sequence[str]) -> str | None:
+    """What was chosen, if it is there still, else the first of what is."""
+    return chosen if chosen in known else next(iter(known), None)
 
 
 def chosen_study(number: object) -> int:

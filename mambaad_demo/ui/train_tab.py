@@ -88,7 +88,7 @@ def build_train_tab(
         """What a report speaks of stays as it is while it is written."""
         return {
             one: gr.update(interactive=not is_looking)
-            for one in (page.files, page.checkpoint, page.taught, page.look)
+            for one in (page.files, page.product, page.checkpoint, page.taught, page.look)
         }
 
     def looked(found: Look) -> Updates:
@@ -112,7 +112,7 @@ def build_train_tab(
     ) -> Updates:
         with shown_to_user():
             if not can_train:
-                return {}
+                return {page.pace: None}
             try:
                 photos = photos_of(uploads, product, is_taught, request)
                 found = pace(desk.catalog.predictor(checkpoint), photos)
@@ -137,6 +137,10 @@ def build_train_tab(
             page.start: gr.update(interactive=False),
             page.can_train: False,
         }
+
+    def rename(is_taught: bool) -> Updates:
+        """Parts that were taught belong to a product; of another one nobody has looked at them."""
+        return forget_look() if is_taught else {page.notice: ""}
 
     def budget_chosen(budget: str, minutes: float, found: Pace | None) -> Updates:
         with shown_to_user():
@@ -256,7 +260,10 @@ def build_train_tab(
             if job_id is None:
                 return {page.timer: gr.Timer(active=False)}
             workspace = desk.workspace(request)
-            status = desk.trainings.status(workspace, job_id)
+            try:
+                status = desk.trainings.status(workspace, job_id)
+            except InputError:  # deleted in another tab
+                return show(workspace, None)
             updates = follow(status, drawn=drawn)
             if page.drawn in updates:  # its word in the list may be another one too
                 choices = listed(desk.trainings.trainings(workspace))
@@ -308,7 +315,7 @@ def build_train_tab(
     page.look.click(
         look,
         good_set,
-        [*unlooked, page.files, page.checkpoint, page.taught, page.look],
+        [*unlooked, *good_set, page.look],
         **private | LOOK_LANE | {"show_progress": "minimal", "show_progress_on": page.notice},
     ).success(
         measure,
@@ -324,6 +331,7 @@ def build_train_tab(
         queue=False,
         **private,
     )
+    page.product.input(rename, page.taught, unlooked, queue=False, **private)
     gr.on(
         [page.budget.input, page.minutes.input],
         budget_chosen,
@@ -351,7 +359,7 @@ def build_train_tab(
     page.timer.tick(
         tick,
         [page.training, page.drawn],
-        [page.training, *working, *chosen],
+        [*shows, *chosen],
         trigger_mode="once",
         queue=False,
         **private,

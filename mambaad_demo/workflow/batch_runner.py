@@ -16,7 +16,7 @@ from pathlib import Path
 from mambaad_demo.errors import DemoError, InputError, StorageError
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.storage import jobs
-from mambaad_demo.storage.jobs import RESUMABLE, JobState
+from mambaad_demo.storage.jobs import RESUMABLE, JobFacts, JobState
 from mambaad_demo.storage.limits import in_force
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.workflow.batches import (
@@ -85,7 +85,7 @@ class BatchRunner:
             InputError: it is not one of those, or its files are gone.
         """
         with self._lock:  # of two that resume it at once, the second finds it waiting
-            facts = jobs.job(workspace, job_id)
+            facts = batch_facts(workspace, job_id)
             if facts.state not in RESUMABLE:
                 raise InputError(f"This batch is {facts.state.value}; there is nothing to resume.")
             if not (self._folder / job_id).is_dir():
@@ -98,7 +98,7 @@ class BatchRunner:
 
     def stop(self, workspace: Workspace, job_id: str) -> None:
         """Stop a batch after the pictures at hand; what is confirmed stays."""
-        jobs.job(workspace, job_id)  # of this workspace, or an error
+        batch_facts(workspace, job_id)  # of this workspace, or an error
         with self._lock:
             if job_id in self._stops:
                 self._stops[job_id].set()
@@ -112,7 +112,7 @@ class BatchRunner:
         Raises:
             InputError: it is still running.
         """
-        jobs.job(workspace, job_id)
+        batch_facts(workspace, job_id)
         with self._lock:
             if job_id in self._stops:
                 raise InputError("This batch is still running. Stop it first.")
@@ -208,6 +208,18 @@ class BatchRunner:
                 jobs.set_state(workspace, job_id, JobState.INTERRUPTED)  # nobody stopped it
             return
         shutil.rmtree(source, ignore_errors=True)
+
+
+def batch_facts(workspace: Workspace, job_id: str) -> JobFacts:
+    """A batch of this workspace.
+
+    Raises:
+        InputError: there is none of this id; other jobs are no batches.
+    """
+    facts = jobs.job(workspace, job_id)
+    if facts.kind != jobs.BATCH:
+        raise InputError("This job is no longer here. Load the page again.")
+    return facts
 
 
 def _keep(file: Path, target: Path) -> None:

@@ -49,6 +49,8 @@ class Measured:
     """Whether a person put the limits where they are."""
     refused: tuple[tuple[str, str], ...] = ()
     """Pictures that were left out, and why."""
+    notes: tuple[str, ...] = ()
+    """Sentences about whole groups that were left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,7 @@ def measure_labeled(
     """Measure the stored pictures that people call good; stop iterating to cancel.
 
     What the store knows already is not computed again: where the category has limits, only pictures without a
-    result by this very version are.
+    result by this very version are. Of more than `MOST_PHOTOS` the newest are taken; the result says so.
 
     Args:
         workspace: holds pictures, labels and results.
@@ -106,26 +108,27 @@ def measure_labeled(
         rates: false-reject rates to aim at.
 
     Raises:
-        InputError: fewer than three such pictures can be read, or too many.
+        InputError: fewer than three such pictures can be read.
     """
     name = limits.category_name(category)
-    good = good_pictures(workspace, predictor, name)
-    _require_few(len(good))
+    found = good_pictures(workspace, predictor, name)
+    good = found[-MOST_PHOTOS:]
+    notes = _notes(workspace, predictor, name, found=len(found))
     known = predictor.calibration_of(name)
     version = VersionFacts.of(predictor)
-    results = {found.image_id: found for found in rejudging.results(workspace, predictor, name)}
+    results = {result.image_id: result for result in rejudging.results(workspace, predictor, name)}
     gathering = _Gathering(predictor, len(good), known)
     yield gathering.progress
     for picture in good:
-        found = results.get(picture.image_id)
-        if found is None or known is None or not _is_of(found, name, version):
+        result = results.get(picture.image_id)
+        if result is None or known is None or not _is_of(result, name, version):
             yield from gathering.take(
                 picture.name, partial(workspace.files.read, FileKind.PICTURE, picture.sha256)
             )
         else:
-            yield from gathering.take_stored(workspace, found)
+            yield from gathering.take_stored(workspace, result)
     yield from gathering.measure_waiting()
-    yield gathering.measured(name, rates, Source.LABELS)
+    yield replace(gathering.measured(name, rates, Source.LABELS), notes=notes)
 
 
 def placed(measured: Measured, rates: Rates) -> Measured:
@@ -138,7 +141,13 @@ def placed(measured: Measured, rates: Rates) -> Measured:
 
 
 def good_pictures(workspace: Workspace, predictor: Predictor, category: str) -> list[GoodPicture]:
-    """Pictures of the product of this name, or judged as it, that most call good or that are to be taught."""
+    """Pictures of the product of this name, or judged as it, that most call good or that are to be taught, in
+    the order in which they came.
+
+    Without those to be taught where the version was trained on the category: it may have learned from them,
+    so that they score lower than other good parts.
+    """
+    learned = _learned(workspace, predictor, category)
     judged = {score.image_id for score in rejudging.stored_scores(workspace, predictor, category)}
     labeled = [
         GoodPicture(image_id=one.image_id, sha256=one.sha256, name=one.name)
@@ -149,7 +158,29 @@ def good_pictures(workspace: Workspace, predictor: Predictor, category: str) -> 
         GoodPicture(image_id=one.image_id, sha256=one.sha256, name=one.name)
         for one in collecting.members(workspace, Collection.TEACH, product=category)
     ]
-    return list({picture.image_id: picture for picture in (*labeled, *taught)}.values())
+    known = {one.image_id: one for one in (*labeled, *taught) if one.image_id not in learned}
+    return [known[image_id] for image_id in sorted(known)]
+
+
+def _learned(workspace: Workspace, predictor: Predictor, category: str) -> set[int]:
+    """Pictures that the version may have been trained on, by number."""
+    if predictor.checkpoint.config.training.get("category") != category:
+        return set()
+    return {one.image_id for one in collecting.members(workspace, Collection.TEACH, product=category)}
+
+
+def _notes(workspace: Workspace, predictor: Predictor, category: str, *, found: int) -> tuple[str, ...]:
+    """What of the stored pictures was left out."""
+    learned, name = len(_learned(workspace, predictor, category)), predictor.checkpoint.name
+    notes = []
+    if learned:
+        notes.append(
+            f"Parts taught as good were left out ({learned}): {name} was trained on this product and may "
+            "have learned from them, so limits set from them would be too tight."
+        )
+    if found > MOST_PHOTOS:
+        notes.append(f"Of {found} pictures labeled good the newest {MOST_PHOTOS} were taken.")
+    return tuple(notes)
 
 
 def put_in_force(

@@ -4,14 +4,22 @@ Which rows that means is `storage.promotions`' business, what the golden set say
 """
 
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from functools import partial
 
-from mambaad_demo.errors import DemoError, InputError, PromotionBlockedError
+from mambaad_demo.errors import CheckpointError, InputError, PromotionBlockedError
 from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.pipeline.set_comparison import Progress
 from mambaad_demo.storage import promotions, text
-from mambaad_demo.storage.promotions import Action, NewStep, Step, active, active_checkpoints, history
+from mambaad_demo.storage.promotions import (
+    Action,
+    NewStep,
+    Step,
+    active,
+    active_checkpoints,
+    history,
+    passed_over,
+)
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.workflow.golden_set import GoldenReport
 from mambaad_demo.workflow.promotion_gate import Gate, Pair, compare
@@ -29,6 +37,7 @@ __all__ = [
     "compare",
     "discard",
     "history",
+    "passed_over",
     "promote",
     "promoting",
     "rollback",
@@ -37,6 +46,7 @@ __all__ = [
 
 FEWEST_WORDS = 3
 """Of a reason to promote a version that the golden set speaks against."""
+_MOST_NAMES = 5
 _WORD = re.compile("[\u3040-\u30ff\u4e00-\u9fff]|[^\\W_]+")  # where words have no spaces, signs count
 
 
@@ -52,6 +62,7 @@ def promoting(
     load: Load,
     base: str | None = STAND_IN,
     seen: int | None = None,
+    seen_escapes: Collection[str] | None = None,
 ) -> Generator[Progress | Trial, None, Step]:
     """Try a version now and make it the active one of the category, if it passes.
 
@@ -61,11 +72,14 @@ def promoting(
         note: what changed, for people.
         override_reason: why a blocked version shall pass, `FEWEST_WORDS` words at least.
         seen: number of the category's newest promotion when the person looked at a trial; None to look now.
+        seen_escapes: hashes of the pictures that were new escapes in that trial; a reason covers no others.
+            None where the trial of now is all there is.
 
     See `trying` for the other arguments.
 
     Raises:
-        PromotionBlockedError: it accepts a defect that was not accepted before, and no reason is given.
+        PromotionBlockedError: it accepts a defect that was not accepted before, and no reason is given, or
+            the person did not see that one.
         InputError: no note, the version is active already, somebody else was faster, or as in `trying`.
         CheckpointError: the version went away or was replaced meanwhile.
     """
@@ -74,8 +88,11 @@ def promoting(
     _require_unchanged(history(workspace, category), predictor, category, seen)
     trial = yield from trying(workspace, predictor, category=category, product=product, load=load, base=base)
     yield trial
+    if seen_escapes is not None:
+        _require_seen(trial.gate, seen_escapes)
     reason = _accepted_reason(trial.gate, override_reason)
-    _require_present(predictor, load)
+    is_present = partial(_require_present, predictor, load)
+    is_present()  # loading it anew may take a while; the second look, while others wait, does not
     return promotions.add(
         workspace,
         NewStep(
@@ -89,6 +106,7 @@ def promoting(
         ),
         actor=actor,
         seen=trial.seen if seen is None else seen,
+        check=is_present,
     )
 
 
@@ -104,6 +122,7 @@ def promote(
     load: Load,
     base: str | None = STAND_IN,
     seen: int | None = None,
+    seen_escapes: Collection[str] | None = None,
     progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Step:
     """The same as `promoting`, in one call."""
@@ -118,6 +137,7 @@ def promote(
         load=load,
         base=base,
         seen=seen,
+        seen_escapes=seen_escapes,
     )
     while True:
         try:
@@ -132,27 +152,25 @@ def promote(
 def rollback(
     workspace: Workspace, category: str, *, note: str, actor: str, load: Load, seen: int | None = None
 ) -> Step:
-    """Go back to the version that was active before, or to none; the golden set is not replayed.
+    """Go back to the newest version before that can still be used, or to none.
 
-    Going back has to be instant. The new row keeps what the golden set said when that version was promoted.
-    A second rollback goes further back.
+    Going back has to be instant, so the golden set is not replayed. The new row keeps what it said when that
+    version was promoted. A second rollback goes further back. `passed_over` tells which versions could not be
+    used any more.
 
     Args:
-        load: proves that the version before can still be used.
+        load: proves that a version can still be used.
         seen: number of the category's newest promotion that the person looked at; None to look now.
 
     Raises:
-        InputError: no note, nothing to go back to, its version is gone, or somebody else was faster.
+        InputError: no note, nothing to go back to, or somebody else was faster.
     """
     if not text.note(note):
         raise InputError("Write a change note first: why the version is taken back.")
     steps = history(workspace, category)
-    standing = promotions.standing(steps)
-    if not standing:
+    if not promotions.standing(steps):
         raise InputError(f"No version of {category!r} is active, so there is nothing to take back.")
-    target = standing[1] if len(standing) > 1 else None
-    if target is not None:
-        _require_usable(target, load)
+    target = next((step for step in promotions.before(steps) if _is_usable(step, load)), None)
     return promotions.add(
         workspace,
         NewStep(
@@ -165,6 +183,7 @@ def rollback(
         ),
         actor=actor,
         seen=steps[0].id if seen is None else seen,
+        check=lambda: _require_still_usable(target, load),
     )
 
 
@@ -210,6 +229,18 @@ def _accepted_reason(gate: Gate, reason: str) -> str:
     return reason
 
 
+def _require_seen(gate: Gate, seen_escapes: Collection[str]) -> None:
+    """Refuse where a defect gets through that nobody has seen get through."""
+    unseen = [pair.after.name for pair in gate.new_escapes if pair.after.sha256 not in seen_escapes]
+    if unseen:
+        names = ", ".join(unseen[:_MOST_NAMES])
+        more = f" and {len(unseen) - _MOST_NAMES} more" if len(unseen) > _MOST_NAMES else ""
+        raise PromotionBlockedError(
+            f"{gate.headline} That was not so when the version was tried: {names}{more}. Look at the new "
+            "result, then decide again."
+        )
+
+
 def _require_present(predictor: Predictor, load: Load) -> None:
     """Refuse a version that was deleted or replaced while it was tried."""
     name = predictor.checkpoint.name
@@ -217,12 +248,15 @@ def _require_present(predictor: Predictor, load: Load) -> None:
         raise InputError(f"Meanwhile {name} was replaced. Try it on the golden set again.")
 
 
-def _require_usable(target: Step, load: Load) -> None:
-    name = target.checkpoint or ""
-    advice = "Promote another version instead; nothing was changed."
+def _is_usable(step: Step, load: Load) -> bool:
+    """Whether what was promoted then can be loaded, with the same weights."""
     try:
-        sha256 = load(name).checkpoint.sha256
-    except DemoError as error:
-        raise InputError(f"The version before, {name}, cannot be used any more: {error} {advice}") from error
-    if sha256 != target.checkpoint_sha256:
-        raise InputError(f"Other weights lie under the name of the version before, {name}. {advice}")
+        return runs(load(step.checkpoint or ""), step)
+    except CheckpointError:
+        return False
+
+
+def _require_still_usable(target: Step | None, load: Load) -> None:
+    """Refuse to go back to a version that was discarded since it was looked up."""
+    if target is not None and not _is_usable(target, load):
+        raise InputError(f"Meanwhile {target.checkpoint} was deleted. Look again, then decide.")

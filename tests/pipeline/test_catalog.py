@@ -1,13 +1,38 @@
 """The catalog: predictors by name, loaded once, shared."""
 
+import shutil
 import threading
+from pathlib import Path
 
 import pytest
 
-from mambaad_demo.errors import CheckpointCorruptError, UnknownReleaseError
+from mambaad_demo.errors import CheckpointCorruptError, StorageError, UnknownReleaseError
 from mambaad_demo.pipeline import model_thread
-from mambaad_demo.pipeline.catalog import Catalog
+from mambaad_demo.pipeline.catalog import TOMBSTONE, Catalog
 from mambaad_demo.pipeline.predictor import Predictor
+
+
+@pytest.fixture
+def versions(tiny_checkpoint, tmp_path):
+    """A folder with the versions cookie-1 and cookie-2."""
+    root = tmp_path / "versions"
+    for name in ("cookie-1", "cookie-2"):
+        shutil.copytree(tiny_checkpoint, root / name)
+    return root
+
+
+@pytest.fixture
+def catalog(versions, tmp_path):
+    return Catalog(tmp_path / "nowhere", versions_root=versions, device="cpu", kernel="torch")
+
+
+@pytest.fixture
+def busy():
+    """The model thread, at work on something else until the test ends."""
+    done = threading.Event()
+    model_thread.submit(done.wait, 60)
+    yield
+    done.set()
 
 
 def test_a_predictor_is_loaded_once_even_when_asked_for_twice_at_once(tiny_checkpoint):
@@ -58,3 +83,55 @@ def test_checkpoints_are_loaded_on_the_model_thread(tiny_checkpoint, monkeypatch
     Catalog(tiny_checkpoint.parent, device="cpu", kernel="torch").predictor("tiny")
 
     assert threads == [model_thread.run(threading.current_thread)]
+
+
+def test_a_deleted_version_is_gone_and_its_name_stays_taken(catalog, versions):
+    catalog.predictor("cookie-1")
+    catalog.delete("cookie-1")
+    assert catalog.names() == catalog.own_names() == ("cookie-2",)
+    with pytest.raises(UnknownReleaseError, match="Available: cookie-2"):
+        catalog.predictor("cookie-1")
+    model_thread.run(lambda: None)
+    assert [path.name for path in (versions / "cookie-1").iterdir()] == [TOMBSTONE]
+    assert catalog._predictors == {}
+
+
+@pytest.mark.usefixtures("busy")
+def test_deleting_does_not_wait_for_the_model_thread(catalog, versions):
+    catalog.delete("cookie-1")
+    assert catalog.names() == ("cookie-2",)
+    assert (versions / "cookie-1" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", ["cookie-3", "../versions/cookie-1", "", ".", "tiny"])
+def test_only_versions_that_were_made_here_are_deleted(tiny_checkpoint, versions, name):
+    catalog = Catalog(tiny_checkpoint.parent, versions_root=versions)
+    with pytest.raises(UnknownReleaseError, match="There is no version"):
+        catalog.delete(name)
+    assert catalog.names() == ("tiny", "cookie-1", "cookie-2")
+
+
+def test_a_version_is_deleted_once(catalog):
+    catalog.delete("cookie-1")
+    with pytest.raises(UnknownReleaseError, match="There is no version 'cookie-1'"):
+        catalog.delete("cookie-1")
+
+
+def test_a_version_whose_folder_cannot_be_changed_stays(catalog, monkeypatch):
+    def refuse(path, target):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(StorageError, match=r"^The folder of cookie-1 cannot be changed\."):
+        catalog.delete("cookie-1")
+    assert catalog.names() == ("cookie-1", "cookie-2")
+
+
+def test_what_is_left_of_a_deletion_harms_no_later_one(catalog, versions):
+    (versions / "cookie-1" / "kept").mkdir()  # as if a file could not be deleted
+    catalog.delete("cookie-1")
+    catalog.delete("cookie-2")
+    model_thread.run(lambda: None)
+    assert catalog.names() == ()
+    assert (versions / "cookie-1" / "kept").is_dir()
+    assert [path.name for path in (versions / "cookie-2").iterdir()] == [TOMBSTONE]

@@ -85,6 +85,72 @@ def test_a_rollback_takes_away_one_promotion_and_a_second_one_goes_further_back(
     assert [one.checkpoint for one in standing] == ["cap-4", "cap-1"]
 
 
+def test_a_rollback_past_a_version_leaves_the_one_it_went_back_to_on_top(workspace):
+    for version in ("cap-1", "cap-2", "cap-3"):
+        promote(workspace, version)
+    take_back(workspace, "cap-1")
+    history = promotions.history(workspace, CAP)
+    assert [one.checkpoint for one in promotions.standing(history)] == ["cap-1"]
+    assert promotions.passed_over(history) == ["cap-2"]
+
+
+def test_a_rollback_past_all_versions_leaves_nothing(workspace):
+    for version in ("cap-1", "cap-2", "cap-1", "cap-3"):
+        promote(workspace, version)
+    take_back(workspace, None)
+    history = promotions.history(workspace, CAP)
+    assert promotions.standing(history) == []
+    assert promotions.passed_over(history) == ["cap-1", "cap-2"]
+
+
+def test_a_rollback_goes_to_the_nearest_promotion_of_a_version_and_passes_over_nothing(workspace):
+    for version in ("cap-1", "cap-2", "cap-1", "cap-3"):
+        promote(workspace, version)
+    take_back(workspace, "cap-1")
+    history = promotions.history(workspace, CAP)
+    assert [one.checkpoint for one in promotions.standing(history)] == ["cap-1", "cap-2", "cap-1"]
+    assert promotions.passed_over(history) == []
+
+
+def test_going_back_never_means_the_weights_that_are_active(workspace):
+    for version in ("cap-1", "cap-2", "cap-1"):
+        promote(workspace, version)
+    assert [one.checkpoint for one in promotions.before(promotions.history(workspace, CAP))] == ["cap-2"]
+
+
+def test_a_check_that_fails_leaves_nothing_behind(workspace):
+    def gone():
+        raise InputError("cap-1 is gone")
+
+    before = everything(workspace.database)
+    with pytest.raises(InputError, match="cap-1 is gone"):
+        promotions.add(workspace, step("cap-1"), actor="Mira", seen=NOTHING, check=gone)
+    assert everything(workspace.database) == before
+
+
+def test_a_version_cannot_be_discarded_between_the_check_and_the_row(workspace):
+    deleted = []
+
+    def discard():
+        try:
+            promotions.discard(workspace, "cap-1", delete=lambda: deleted.append("cap-1"), actor="Ben")
+        except InputError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(1) as thread:
+        discards = []
+        promotions.add(
+            workspace,
+            step("cap-1"),
+            actor="Mira",
+            seen=NOTHING,
+            check=lambda: discards.append(thread.submit(discard)),
+        )
+        assert "cap-1 is the active version" in discards[0].result(60)
+    assert deleted == []
+
+
 def test_who_saw_another_version_active_is_refused_and_nothing_is_written(workspace):
     promote(workspace, "cap-1")
     before = everything(workspace.database)

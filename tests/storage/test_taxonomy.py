@@ -4,7 +4,8 @@ import pytest
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.pipeline.labeling import Finding, Label
-from mambaad_demo.storage import audit, labels
+from mambaad_demo.storage import audit, labels, review
+from mambaad_demo.storage.listing import Filters
 from mambaad_demo.storage.taxonomy import rename_defect_type
 from tests.storage.parts import PRODUCT, add, add_parts, judged
 
@@ -52,6 +53,27 @@ def test_a_draft_does_not_bring_the_old_name_back(workspace):
     rename_defect_type(workspace, PRODUCT, "bent", "crooked", reviewer="Ada")
     kept = [labels.draft(workspace, image_id, reviewer="Mira") for image_id in (first, second)]
     assert kept == [{"defect_type": "crooked", "note": "n"}, {"defect_type": "new", "note": "n"}]
+
+
+def test_saved_views_of_the_product_follow_and_others_do_not(workspace):
+    (image_id,) = add_parts(workspace, 1)
+    says(workspace, image_id, "bent")
+    others = workspace.of("others")
+    followed = Filters(product=PRODUCT, defect_type="bent", search="x")
+    kept = {
+        "another product": Filters(product="lid", defect_type="bent"),
+        "another type": Filters(product=PRODUCT, defect_type="scratch"),
+        "any product": Filters(defect_type="bent"),
+    }
+    for name, filters in {"bent parts": followed, **kept}.items():
+        review.save_view(workspace, name, filters)
+    review.save_view(others, "theirs", followed)
+
+    rename_defect_type(workspace, PRODUCT, "bent", "crooked", reviewer="Ada")
+
+    crooked = Filters(product=PRODUCT, defect_type="crooked", search="x")
+    assert review.saved_views(workspace) == {"bent parts": crooked, **kept}
+    assert review.saved_views(others) == {"theirs": followed}
 
 
 def test_the_trail_tells_of_it(workspace):

@@ -9,16 +9,18 @@ import gradio as gr
 import pytest
 
 from mambaad_demo.errors import InputError
-from mambaad_demo.storage import jobs
+from mambaad_demo.storage import jobs, limits, removal
 from mambaad_demo.storage.files import FileKind
 from mambaad_demo.storage.jobs import JobState
+from mambaad_demo.storage.limits import Source
+from mambaad_demo.ui import batch_tab, present_batch
 from mambaad_demo.ui import desk as desk_module
-from mambaad_demo.ui import present_batch
 from mambaad_demo.ui.batch_page import PICTURES, REFUSED, TABLE
 from mambaad_demo.ui.batch_tab import batch_name, build_batch_tab
 from mambaad_demo.workflow.batches import BatchSpec
 from tests.ui.desks import desk_in, desks_for
 from tests.ui.test_inspect_tab import upload
+from tests.workflow.gray_line import NAME, Rack, line_predictor
 from tests.workflow.stored import Scorer, Shelf, inspected, outcomes, part, parts
 
 __all__ = ["upload"]
@@ -276,9 +278,82 @@ def test_without_a_batch_every_button_says_so(page, name):
 
 def test_categories_follow_the_checkpoint(new_page):
     page = new_page(Scorer(), Scorer(name="other", categories=("hex_nut",)))
-    handler = next(fn.fn for fn in page.blocks.fns.values() if fn.name == "choices_for")
-    (choice,) = handler("other", None).values()
-    assert choice["choices"][1:] == [("hex nut", "hex_nut")]
+    shown = page.call("choices_for", "other", "cap")
+    assert shown["category"]["choices"][1:] == [("hex nut", "hex_nut")]
+    assert shown["category"]["value"] == ""
+
+
+def test_opening_the_page_keeps_the_category_that_was_chosen(page):
+    shown = page.call("choices_for", "scorer", "gear")
+    assert list(shown) == ["category"]
+    assert shown["category"]["value"] == "gear"
+
+
+def test_a_checkpoint_that_was_deleted_gives_way_to_the_default_one(page):
+    shown = page.call("choices_for", "gone", "gear")
+    assert shown["checkpoint"] == "scorer"
+    assert shown["category"]["value"] == "gear"
+
+
+def test_a_batch_that_was_deleted_in_another_tab_gives_way_to_what_there_is(page):
+    job_id = inspected(page.workspace(), parts(1))
+    shown = page.call("tick", "0" * 32, "", "", "doubt", PICTURES, 0)
+    assert shown["batch"]["value"] == job_id
+    removal.delete_job(page.workspace(), job_id, actor="somebody")
+    shown = page.call("tick", job_id, "", "", "doubt", PICTURES, 0)
+    assert "No batch yet" in shown["progress"]
+    assert shown["timer"].active is False
+    (event,) = [fn for fn in page.blocks.fns.values() if fn.name == "tick"]
+    changed = event.fn(job_id, "", "", "doubt", PICTURES, 0, ANYBODY)
+    assert {id(one) for one in changed} <= {id(one) for one in event.outputs}
+
+
+def test_a_training_is_no_batch(page):
+    training = jobs.create_job(page.workspace(), kind="finetune", name="x", spec={}, actor="ada")
+    for name in ("stop", "prepare_pack", "prepare_report"):
+        with pytest.raises(gr.Error, match="no longer here"):
+            page.call(name, training)
+    for name in ("resume", "delete"):
+        with pytest.raises(gr.Error, match="no longer here"):
+            page.call(name, training, PICTURES)
+    assert jobs.job(page.workspace(), training).kind == "finetune"
+
+
+@pytest.fixture
+def reported(page, monkeypatch):
+    """Limits that each report was told of, and (name, tiles) of what can be loaded."""
+    told = []
+
+    def report(workspace, job_id, *, known_limits):
+        told.append({one.category: (one.check, one.good_parts) for one in known_limits})
+        raise InputError("seen")
+
+    monkeypatch.setattr(batch_tab, "batch_report", report)
+
+    def ask(job_id):
+        with pytest.raises(gr.Error, match="seen"):
+            page.call("prepare_report", job_id)
+        return told[-1]
+
+    return ask
+
+
+def test_a_report_knows_the_limits_of_as_many_tiles_as_its_batch_had(page, reported):
+    predictor = line_predictor()
+    page.desk.catalog = Rack(predictor)
+    plain = inspected(page.workspace(), parts(1), spec=BatchSpec(checkpoint=NAME))
+    closer = inspected(page.workspace(), parts(1), spec=BatchSpec(checkpoint=NAME, tiles=2))
+    assert reported(plain).keys() == {"gray", "brown"}
+    assert reported(closer) == {}
+    known = predictor.calibration_of("gray").model_copy(update={"check": 0.25, "reject": 0.5})
+    tiled = predictor.tiled(2)
+    limits.save(page.workspace(), tiled, "gray", known, source=Source.PHOTOS, actor="Mira")
+    assert reported(closer) == {"gray": (0.25, known.images)}
+
+
+def test_a_batch_is_reported_after_its_checkpoint_was_deleted(page, reported):
+    job_id = inspected(page.workspace(), parts(1), spec=BatchSpec(checkpoint="gone"))
+    assert reported(job_id) == {}
 
 
 def test_the_timer_rests_where_there_is_no_batch(page):
@@ -311,8 +386,9 @@ class TestOnASpace:
         seen = space.call("open_page", job_id, PICTURES, request=eve)
         assert seen["batch"]["choices"] == []
         assert "No batch yet" in seen["progress"]
+        ticked = space.call("tick", job_id, "", "", "doubt", PICTURES, 0, request=eve)
+        assert "No batch yet" in ticked["progress"]
         for name, arguments in (
-            ("tick", (job_id, "", "", "doubt", PICTURES, 0)),
             ("stop", (job_id,)),
             ("resume", (job_id, PICTURES)),
             ("delete", (job_id, PICTURES)),

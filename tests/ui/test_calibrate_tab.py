@@ -1,6 +1,7 @@
 """The Calibrate page built in an empty Blocks, and its handlers called as functions."""
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import gradio as gr
@@ -12,7 +13,6 @@ from mambaad_demo.storage import limits
 from mambaad_demo.storage.inspections import inspections
 from mambaad_demo.storage.limits import Source
 from mambaad_demo.ui.calibrate_tab import build_calibrate_tab
-from mambaad_demo.ui.limit_trials import Trial
 from tests.ui.desks import desk_in
 from tests.ui.test_inspect_tab import upload
 from tests.workflow.gray_line import NAME, Rack, good_parts, inspect, line_predictor, part, say
@@ -214,6 +214,8 @@ def test_saving_puts_in_force_judges_and_tells(filled, predictor):
     assert HOSTILE not in first["history"]
     assert "&lt;img src=x" in first["history"]
     assert "24 stored results" in last["saved"]
+    assert "redrawn while this page stays open" in first["saved"]
+    assert not any("this visit" in step["saved"] for step in (first, last))
     assert re.search(r"Accept 0 → \d+", last["saved"])
     in_force = limits.in_force(filled.workspace(), predictor)
     assert in_force.calibration_of("gray") == trial.measured.calibration
@@ -257,7 +259,8 @@ def test_what_makes_no_sense_is_refused_in_words(page, name, arguments):
 def test_strangers_keep_their_limits_to_themselves(new_page, predictor):
     page = new_page(is_private=True)
     trial = page.call("move_reject", None, *WHERE, 0.4)["tried"]
-    page.steps("save", trial, "")
+    saved = page.steps("save", trial, "")
+    assert all("hold for the batches of this visit" in step["saved"] for step in saved)
     assert "moved by hand" in page.call("open_page", None, *WHERE)["summary"]
     other = page.call("open_page", None, *WHERE, request=EVE)
     assert "moved by hand" not in other["summary"]
@@ -270,7 +273,7 @@ def test_strangers_keep_their_limits_to_themselves(new_page, predictor):
 
 def test_a_trial_of_another_checkpoint_is_not_taken_for_this_one(page):
     trial = page.call("move_reject", None, *WHERE, 0.4)["tried"]
-    foreign = Trial(checkpoint="other", measured=trial.measured)
+    foreign = replace(trial, checkpoint="other")
     assert page.call("move_check", foreign, *WHERE, 0.2)["tried"].measured.calibration.reject != 0.4
 
 
@@ -280,9 +283,67 @@ def test_bugs_are_told_and_not_hidden(page, monkeypatch, upload):
         page.measure(upload("a.png", part(0.1)))
 
 
-def test_stopping_says_that_nothing_was_kept(page):
-    handler = page._handler("say_stopped")
-    assert "nothing was kept" in page._named(handler())["progress"]
+RESTING = ("checkpoint", "category", "tiles", "measure", "labeled")
+
+
+def free(step):
+    """What may be changed or pressed, where a step says so."""
+    return {name: step[name]["interactive"] for name in RESTING if name in step}
+
+
+def test_what_is_measured_stays_chosen_while_it_is(filled, upload):
+    files = [upload(name, content) for name, content in good_parts(3).items()]
+    first, *_, last = filled.measure(*files)
+    assert free(first) == dict.fromkeys(RESTING, False)
+    assert free(last) == dict.fromkeys(RESTING, True)
+    *_, failed = filled.measure(*files[:2])
+    assert "has 2" in failed["notice"]
+    assert free(failed) == dict.fromkeys(RESTING, True)
+
+
+def test_stopping_says_that_nothing_was_kept_and_frees_what_can_be_used(filled):
+    shown = filled.call("say_stopped", *WHERE)
+    assert "nothing was kept" in shown["progress"]
+    assert free(shown) == dict.fromkeys(RESTING, True)
+    shown = filled.call("say_stopped", NAME, "washer", 1)
+    assert free(shown) == dict.fromkeys(RESTING, True) | {"labeled": False}
+
+
+@pytest.mark.parametrize("name", ["measure", "use_labels", "say_stopped"])
+def test_every_component_that_changes_is_an_output_of_its_event(filled, upload, name):
+    (event,) = [fn for fn in filled.blocks.fns.values() if fn.name == name]
+    files = [upload(name, content) for name, content in good_parts(3).items()]
+    arguments = {"measure": (files, *WHERE, *RATES), "use_labels": (*WHERE, *RATES), "say_stopped": WHERE}
+    answer = event.fn(*arguments[name], ADA)
+    steps = [answer] if isinstance(answer, dict) else list(answer)
+    changed = {id(component) for step in steps for component in step}
+    assert changed <= {id(component) for component in event.outputs}
+
+
+def test_limits_of_a_version_that_was_replaced_meanwhile_are_not_saved(page, predictor):
+    trial = page.call("move_reject", None, *WHERE, 0.4)["tried"]
+    replaced = replace(trial, sha256="0" * 64)
+    with pytest.raises(gr.Error, match=f"Meanwhile {NAME} was replaced. Measure the good parts again."):
+        page.steps("save", replaced, "")
+    assert limits.in_force(page.workspace(), predictor) is predictor
+
+
+def test_the_page_warns_of_photos_that_a_version_has_learned_from(page):
+    shown = [str(getattr(block, "value", "")) for block in page.blocks.blocks.values()]
+    assert any("Use photos it has not learned from" in value for value in shown)
+
+
+def test_parts_the_version_was_taught_are_left_out_and_the_page_says_so(new_page):
+    page = new_page(catalog=Rack(line_predictor(trained_on="gray")))
+    predictor = page.desk.catalog.only
+    inspect(page.workspace(), predictor, good_parts(), product="gray")
+    say(page.workspace(), good_parts(), Finding.GOOD)
+    say(page.workspace(), ["good 03.png"], Finding.GOOD, is_taught=True)
+    shown = page.call("open_page", None, *WHERE)
+    assert shown["labeled"]["value"] == "Use 19 labeled good"
+    last = page.steps("use_labels", *WHERE, *RATES)[-1]
+    assert last["tried"].measured.calibration.images == 19
+    assert "Parts taught as good were left out (1)" in last["progress"]
 
 
 def test_limits_are_values_of_the_page(page):

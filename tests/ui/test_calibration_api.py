@@ -97,6 +97,14 @@ def test_tiles_have_limits_of_their_own(api, files):
     assert len(api(tiles=2)["history"]) == 1
 
 
+def test_an_empty_checkpoint_means_the_one_that_was_promoted_for_the_category(api, monkeypatch):
+    asked = []
+    monkeypatch.setattr(api.desk, "default_for", lambda category: asked.append(category) or NAME)
+    assert api()["checkpoint"] == NAME
+    api(checkpoint=NAME)
+    assert asked == ["gray"]
+
+
 @pytest.mark.parametrize(
     ("how", "words"),
     [

@@ -14,6 +14,7 @@ from mambaad_demo.pipeline.labeling import Finding
 from mambaad_demo.storage import jobs, labels
 from mambaad_demo.storage.files import FileKind
 from mambaad_demo.storage.masks import mask_png
+from mambaad_demo.ui import desk as desk_module
 from mambaad_demo.ui.dashboard_api import build_dashboard_api
 from mambaad_demo.workflow.figures.summary import FigureBook
 from tests.ui.desks import desk_in, desks_for
@@ -119,6 +120,22 @@ def test_an_empty_checkpoint_means_the_first_one(new_api, upload):
     api = new_api(Scorer(name="default"), Scorer())
     _, (result, _) = api.batch(upload("a.png", part()))
     assert result["rows"][0]["checkpoint"] == "default"
+
+
+def test_an_empty_checkpoint_means_the_one_that_was_promoted_for_the_category(new_api, upload, monkeypatch):
+    api = new_api(Scorer(name="default"), Scorer(name="gear-1"))
+    monkeypatch.setattr(desk_module, "active_checkpoints", lambda workspace: {"gear": "gear-1"})
+    checkpoints = [
+        api.batch(upload("a.png", part()), category=category)[-1][0]["rows"][0]["checkpoint"]
+        for category in ("gear", "cap", "")
+    ]
+    assert checkpoints == ["gear-1", "default", "default"]
+
+
+def test_a_training_is_no_batch(api):
+    training = jobs.create_job(api.workspace(), kind="finetune", name="x", spec={}, actor="ada")
+    with pytest.raises(gr.Error, match="no longer here"):
+        api.batch(batch=training)
 
 
 def test_a_batch_can_be_looked_at_later(api):

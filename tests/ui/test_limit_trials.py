@@ -1,5 +1,7 @@
 """Limits that are tried on: moved by hand, and what the fields of the page may hold."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from mambaad_demo.ui import limit_trials
 from mambaad_demo.ui.limit_trials import Trial
 from mambaad_demo.workflow.calibrating import Measured
 from tests.ui.fakes import calibration
-from tests.workflow.gray_line import NAME, line_predictor
+from tests.workflow.gray_line import line_predictor
 
 START = Measured(
     category="gray",
@@ -38,11 +40,13 @@ def test_a_limit_that_stays_where_it_is_was_not_moved():
 
 
 def test_what_is_tried_on_belongs_to_its_checkpoint_category_and_tiles():
-    predictor, trial = line_predictor(), Trial(checkpoint=NAME, measured=START)
+    predictor = line_predictor()
+    trial = Trial.of(predictor, START)
     assert limit_trials.at_hand(trial, predictor, "gray") is START
     assert limit_trials.at_hand(trial, predictor, "brown") is None
     assert limit_trials.at_hand(trial, predictor.tiled(2), "gray") is None
-    assert limit_trials.at_hand(Trial(checkpoint="other", measured=START), predictor, "gray") is None
+    for changes in ({"checkpoint": "other"}, {"sha256": "of another version"}):
+        assert limit_trials.at_hand(replace(trial, **changes), predictor, "gray") is None
     assert limit_trials.at_hand(None, predictor, "gray") is None
 
 

@@ -1,5 +1,7 @@
 """Limits as HTML, sentences and a chart."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -85,8 +87,23 @@ def test_the_chart_shows_both_limits_and_the_good_parts(seen):
 
 
 def test_a_long_list_of_refusals_is_cut_and_escaped():
-    markup = present_calibrate.refused_html([("<b>", "no & never")] * 25)
+    plain = Measured(category="gray", tiles=1, calibration=good(), source=Source.PHOTOS)
+    measured = replace(plain, refused=(("<b>", "no & never"),) * 25, notes=("<i> was left out.",))
+    markup = present_calibrate.left_out_html(measured)
     assert markup.count("<li>") == 21
     assert "and 5 more" in markup
     assert "&lt;b&gt;" in markup
-    assert present_calibrate.refused_html(()).strip() == ""
+    assert "&lt;i&gt; was left out." in markup
+    assert present_calibrate.left_out_html(plain).strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "None labeled good yet"),
+        (500, "Use 500 labeled good"),
+        (501, "Use the newest 500 of 501 labeled good"),
+    ],
+)
+def test_the_button_says_how_many_labels_it_uses(count, text):
+    assert present_calibrate.labeled_text(count) == text

@@ -1,5 +1,6 @@
 """The promotion card, and its handlers called as functions."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import gradio as gr
@@ -65,9 +66,11 @@ class Card:
             page |= step
         return page
 
-    def promoted(self, tried, note="31 more photos", reason="", actor="Mira"):
+    def promoted(self, tried, note="31 more photos", reason="", actor="Mira", **chosen):
+        version = chosen.get("version", tried.version if tried else None)
+        category = chosen.get("category", tried.category if tried else None)
         page = {}
-        for step in self.steps("promote_version", tried, note, reason, actor):
+        for step in self.steps("promote_version", tried, version, category, note, reason, actor):
             page |= step
         return page
 
@@ -199,7 +202,36 @@ def test_without_a_note_nothing_is_promoted(card):
 
 
 def test_nothing_is_promoted_that_was_not_tried(card):
-    assert "Try the version on the golden set first." in card.promoted(None)[card.parts.notice]
+    page = card.promoted(None, version="cap-1", category=CATEGORY)
+    assert "Try cap-1 on the golden set first." in page[card.parts.notice]
+    assert page[card.parts.promote]["interactive"] is False
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"version": "cap-2"}, {"category": "gear"}, {"version": None}, {"category": ["cap"]}]
+)
+def test_nothing_is_promoted_but_what_the_page_shows_as_chosen(card, chosen):
+    page = card.promoted(card.tried("cap-1")[card.parts.tried], **chosen)
+    assert "on the golden set first. What was tried is cap-1 for cap." in page[card.parts.notice]
+    assert page[card.parts.promote]["interactive"] is False
+    assert history(card.desk.shared, CATEGORY) == []
+
+
+def test_promoting_sends_what_is_chosen_besides_what_was_tried(card):
+    inputs = card.event("promote_version").inputs
+    parts = card.parts
+    assert inputs == [parts.tried, parts.version, parts.category, parts.note, parts.reason, parts.actor]
+
+
+def test_a_reason_does_not_cover_an_escape_that_the_page_did_not_show(card):
+    tried = card.tried("cap-2")[card.parts.tried]
+    add_golden(card.desk.shared, {"dent.png": (0.6, Finding.DEFECT)}, start=9)
+    page = card.promoted(tried, reason=REASON)
+    assert "That was not so when the version was tried: dent.png." in page[card.parts.notice]
+    assert history(card.desk.shared, CATEGORY) == []
+    assert "dent.png" in page[card.parts.result]
+    card.promoted(page[card.parts.tried], reason=REASON)
+    assert active(card.desk.shared, CATEGORY) == "cap-2"
 
 
 def test_who_was_slower_has_to_look_again(card):
@@ -219,6 +251,34 @@ def test_a_rollback_goes_back_and_says_that_nothing_was_replayed(card):
     assert "the golden set was not replayed" in page[card.parts.notice]
     assert "rolled back to cap-1" in page[card.parts.history]
     assert page[card.parts.undo]["value"] == "Roll back to mambaad"
+
+
+def test_the_button_and_the_rollback_pass_over_a_version_that_was_discarded(card, monkeypatch):
+    monkeypatch.setattr(gr, "Info", lambda words: None)
+    activate(card, "cap-1")
+    activate(card, "cap-2")
+    assert card.call("choose_version", "cap-2", CATEGORY, CATEGORY)[card.parts.undo]["value"] == (
+        "Roll back to cap-1"
+    )
+    card.call("discard", "cap-1", CATEGORY, CATEGORY, "Mira")
+    assert card.call("choose_version", "cap-2", CATEGORY, CATEGORY)[card.parts.undo]["value"] == (
+        "Roll back to mambaad"
+    )
+    seen = history(card.desk.shared, CATEGORY)[0].id
+    page = card.call("roll_back", "cap-2", CATEGORY, CATEGORY, seen, "bad", "Ben")
+    assert "mambaad judges cap again, since cap-1 cannot be used any more;" in page[card.parts.notice]
+    assert active(card.desk.shared, CATEGORY) is None
+
+
+@pytest.mark.parametrize("is_private", [False, True])
+def test_a_decision_says_whether_it_holds_on_this_page_alone(workspace, catalog, is_private):
+    card = Card(FakeDesk(workspace, catalog, is_private=is_private))
+    here = "Recorded for your visit; choose the version yourself on the other pages."
+    page = card.promoted(card.tried("cap-1")[card.parts.tried])
+    assert (here in page[card.parts.notice]) is is_private
+    seen = history(workspace, CATEGORY)[0].id
+    page = card.call("roll_back", "cap-1", CATEGORY, CATEGORY, seen, "bad", "Ben")
+    assert (here in page[card.parts.notice]) is is_private
 
 
 @pytest.mark.parametrize(("seen", "note"), [(99, "too many escapes"), (None, "")])
@@ -351,7 +411,11 @@ def test_a_finished_training_can_choose_its_version(card):
 def test_a_golden_set_of_another_product_is_tried_when_chosen(card):
     add_golden(card.desk.shared, {"old.png": (0.6, Finding.DEFECT)}, product="old line", start=9)
     page = card.tried("cap-2", product="old line")
-    assert page[card.parts.tried] == Tried(version="cap-2", category=CATEGORY, product="old line")
+    tried = page[card.parts.tried]
+    assert replace(tried, escapes=frozenset()) == Tried(
+        version="cap-2", category=CATEGORY, product="old line"
+    )
+    assert len(tried.escapes) == 1
     assert "old.png" in page[card.parts.result]
     assert "4 pictures, was not tried" in page[card.parts.result]
 

@@ -13,7 +13,7 @@ from mambaad_demo.storage import studies
 from mambaad_demo.ui.study_card import build_study_card, study_spec
 from mambaad_demo.workflow.report import pdf
 from tests.storage.parts import PRODUCT
-from tests.ui.fakes import FakeCatalog
+from tests.ui.fakes import FakeCatalog, FakePredictor
 from tests.workflow.studies.conftest import line
 from tests.workflow.studies.line import scripted
 
@@ -76,7 +76,7 @@ def card(line):
 
 def test_opening_the_page_lists_products_and_earlier_studies(card):
     card.run(PRODUCT, "mambaad", *ASKED)
-    listed = card.call("list_studies", None)
+    listed = card.call("list_studies", None, None)
     assert listed[card.parts.product]["choices"] == [("bottle cap", PRODUCT)]
     assert listed[card.parts.product]["value"] == PRODUCT
     ((label, number),) = listed[card.parts.earlier]["choices"]
@@ -85,7 +85,17 @@ def test_opening_the_page_lists_products_and_earlier_studies(card):
 
 
 def test_a_product_that_is_gone_is_no_longer_chosen(card):
-    assert card.call("list_studies", "gone")[card.parts.product]["value"] == PRODUCT
+    listed = card.call("list_studies", "gone", "gone")
+    assert listed[card.parts.product]["value"] == PRODUCT
+    assert listed[card.parts.checkpoint]["value"] == "mambaad"
+
+
+def test_versions_that_came_since_can_be_studied(card):
+    card.desk.catalog.predictors["cap-1"] = FakePredictor(name="cap-1")
+    listed = card.call("list_studies", None, "mambaad")[card.parts.checkpoint]
+    assert listed["choices"] == ["mambaad", "cap-1"]
+    assert listed["value"] == "mambaad"
+    assert card.parts.checkpoint in card.event("list_studies").outputs
 
 
 def test_a_study_shows_its_progress_then_its_figures_and_is_kept(card):
@@ -248,7 +258,7 @@ def test_stopping_cancels_the_study(card):
 
 def test_every_handler_asks_whose_store_it_is(card):
     number = card.run(PRODUCT, "mambaad", *ASKED)[card.parts.shown]
-    card.call("list_studies", None)
+    card.call("list_studies", None, None)
     card.call("open_study", number)
     assert card.desk.asked == [REQUEST] * 3
 

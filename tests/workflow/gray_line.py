@@ -45,13 +45,18 @@ def good_parts(count: int = 20, *, around: float = 0.15) -> dict[str, bytes]:
     return {f"good {n:02d}.png": part(around + 0.01 * (n % 5), n) for n in range(count)}
 
 
-def line_predictor(*, calibrated: bool = True, tiles: int = 1) -> Predictor:
-    """A predictor that knows gray and brown parts, as if its checkpoint had been saved."""
+def line_predictor(*, calibrated: bool = True, tiles: int = 1, trained_on: str | None = None) -> Predictor:
+    """A predictor that knows gray and brown parts, as if its checkpoint had been saved.
+
+    Args:
+        trained_on: what it was fine-tuned for, if it was.
+    """
     checkpoint = stub_predictor(calibrated=calibrated, tiles=tiles).checkpoint
     hashes = FileHashes(
         model=checkpoint.sha256, calibration=calibration_sha256(checkpoint.calibration), golden="cd" * 32
     )
-    return Predictor(replace(checkpoint, config=checkpoint.config.model_copy(update={"sha256": hashes})))
+    changes = {"sha256": hashes, "training": {} if trained_on is None else {"category": trained_on}}
+    return Predictor(replace(checkpoint, config=checkpoint.config.model_copy(update=changes)))
 
 
 class Rack:
@@ -83,11 +88,12 @@ def inspect(
     inspected(workspace, contents, predictor=judge, spec=spec)  # type: ignore[arg-type]
 
 
-def say(workspace: Workspace, names: Iterable[str], finding: Finding) -> None:
+def say(workspace: Workspace, names: Iterable[str], finding: Finding, *, is_taught: bool = False) -> None:
     """Decide on parts by name."""
     ids = image_ids(workspace)
     for name in names:
-        labels.decide(workspace, ids[name], Label(finding=finding), reviewer="Mira")
+        label = Label(finding=finding)
+        labels.decide(workspace, ids[name], label, reviewer="Mira", is_taught=is_taught)
 
 
 def verdicts(workspace: Workspace) -> dict[str, str]:

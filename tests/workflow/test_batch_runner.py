@@ -224,6 +224,16 @@ def test_a_batch_belongs_to_its_workspace(workspace, running, uploads, gate, tmp
     assert state(workspace, job_id) is JobState.DONE
 
 
+def test_a_training_is_no_batch(workspace, running):
+    training = jobs.create_job(workspace, kind="finetune", name="x", spec={}, actor="ada")
+    jobs.set_state(workspace, training, JobState.STOPPED)
+    runner = running(Scorer())
+    for meddle in (runner.stop, runner.resume, runner.forget):
+        with pytest.raises(InputError, match="no longer here"):
+            meddle(workspace, training)
+    assert state(workspace, training) is JobState.STOPPED
+
+
 def test_a_batch_whose_files_are_gone_says_so(workspace, running, uploads, gate):
     runner = running(Scorer(before=gate))
     job_id = start(runner, workspace, uploads(parts(2)))

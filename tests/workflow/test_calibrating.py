@@ -175,6 +175,35 @@ def test_good_means_what_most_say_or_what_is_to_be_taught(workspace, predictor):
     assert good_pictures(workspace.of("others"), predictor, "gray") == []
 
 
+def test_parts_that_a_version_may_have_learned_from_set_no_limits(workspace, predictor):
+    version = line_predictor(trained_on="gray")
+    inspect(workspace, predictor, good_parts(8), product="gray")
+    say(workspace, good_parts(8), Finding.GOOD)
+    say(workspace, ["good 02.png", "good 05.png"], Finding.GOOD, is_taught=True)
+    other = line_predictor(trained_on="brown")
+    assert (
+        len(good_pictures(workspace, other, "gray")) == len(good_pictures(workspace, predictor, "gray")) == 8
+    )
+    names = [picture.name for picture in good_pictures(workspace, version, "gray")]
+    assert names == [f"good {n:02d}.png" for n in (0, 1, 3, 4, 6, 7)]
+    measured = outcome(measure_labeled(workspace, version, "gray", rates=RATES))
+    assert measured.calibration.images == 6
+    (note,) = measured.notes
+    assert note.startswith("Parts taught as good were left out (2): stub was trained on this product")
+    assert outcome(measure_labeled(workspace, predictor, "gray", rates=RATES)).notes == ()
+
+
+def test_of_too_many_labeled_pictures_the_newest_set_the_limits(workspace, predictor, monkeypatch):
+    inspect(workspace, predictor, {f"old {n}.png": part(0.3, 90 + n) for n in range(2)}, product="gray")
+    inspect(workspace, predictor, good_parts(5), product="gray")
+    say(workspace, [*good_parts(5), "old 0.png", "old 1.png"], Finding.GOOD)
+    monkeypatch.setattr(calibrating, "MOST_PHOTOS", 5)
+    measured = outcome(measure_labeled(workspace, predictor, "gray", rates=RATES))
+    expected = sorted(score_of(0.15 + 0.01 * n) for n in range(5))
+    assert list(measured.calibration.scores) == pytest.approx(expected, abs=1e-6)
+    assert measured.notes == ("Of 7 pictures labeled good the newest 5 were taken.",)
+
+
 def test_putting_limits_in_force_judges_first_and_draws_regions_after(workspace, predictor):
     inspect(workspace, predictor, good_parts(3) | {"bad.png": part(0.45, 99)})
     known = predictor.calibration_of("gray")

@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from mambaad_demo.errors import CheckpointError, InputError, PromotionBlockedError
+from mambaad_demo.errors import (
+    CheckpointError,
+    InputError,
+    PromotionBlockedError,
+    StorageError,
+    UnknownReleaseError,
+)
 from mambaad_demo.pipeline.labeling import Finding
 from mambaad_demo.pipeline.set_comparison import Progress
 from mambaad_demo.storage import audit, promotions
@@ -16,6 +22,7 @@ from mambaad_demo.workflow.promotion import (
     active_checkpoints,
     discard,
     history,
+    passed_over,
     promote,
     promoting,
     rollback,
@@ -97,6 +104,37 @@ def test_a_written_reason_unblocks_and_is_kept(workspace, catalog, reason):
     assert audit.entries(workspace)[0].details["override_reason"] == reason
 
 
+def test_a_reason_does_not_cover_an_escape_that_nobody_saw(workspace, catalog):
+    before = everything(workspace.database)
+    with pytest.raises(
+        PromotionBlockedError, match=r"not so when the version was tried: scratch\.png\. Look"
+    ):
+        put_to_work(workspace, catalog, "cap-2", override_reason=REASON, seen_escapes=frozenset())
+    assert everything(workspace.database) == before
+
+
+def test_a_reason_covers_the_escapes_that_were_seen_and_fewer(workspace, catalog):
+    (trial,) = [
+        told
+        for told in promoting(
+            workspace,
+            catalog.predictor("cap-2"),
+            category=CATEGORY,
+            note="n",
+            override_reason=REASON,
+            actor="Mira",
+            load=catalog.predictor,
+            base=None,
+        )
+        if isinstance(told, Trial)
+    ]
+    take_back(workspace, catalog)
+    escapes = {pair.after.sha256 for pair in trial.gate.new_escapes}
+    assert len(escapes) == 1
+    put_to_work(workspace, catalog, "cap-2", override_reason=REASON, seen_escapes={*escapes, "no longer"})
+    assert active(workspace, CATEGORY) == "cap-2"
+
+
 def test_a_reason_that_was_not_needed_is_not_kept(workspace, catalog):
     assert put_to_work(workspace, catalog, "cap-1", override_reason=REASON).override_reason == ""
 
@@ -159,6 +197,21 @@ def test_a_version_that_is_deleted_while_it_is_tried_is_not_promoted(workspace, 
     assert history(workspace, CATEGORY) == []
 
 
+def test_a_version_that_is_discarded_just_before_its_row_is_written_is_not_promoted(workspace, catalog):
+    looks = []
+
+    def load(name):
+        looks.append(name)
+        if len(looks) > 1:
+            raise UnknownReleaseError(f"There is no checkpoint {name!r}.")
+        return catalog.predictor(name)
+
+    with pytest.raises(CheckpointError, match="There is no checkpoint 'cap-1'"):
+        put_to_work(workspace, catalog, "cap-1", load=load)
+    assert looks == ["cap-1", "cap-1"]
+    assert history(workspace, CATEGORY) == []
+
+
 def test_progress_is_told(workspace, catalog):
     told = []
     put_to_work(workspace, catalog, "cap-1", progress=told.append)
@@ -199,21 +252,57 @@ def test_after_a_rollback_the_next_promotion_is_compared_with_what_is_active_now
         put_to_work(workspace, catalog, "cap-2")
 
 
-def test_a_rollback_to_a_version_that_is_gone_is_refused(workspace, catalog):
+def test_a_rollback_passes_over_versions_that_are_gone(workspace, catalog):
+    put_to_work(workspace, catalog, "cap-1")
+    put_to_work(workspace, catalog, "cap-2", override_reason=REASON)
+    put_to_work(workspace, catalog, "cap-3")
+    discard(workspace, "cap-2", delete=catalog.versions.pop, actor="Mira")
+    assert take_back(workspace, catalog).checkpoint == "cap-1"
+    assert passed_over(history(workspace, CATEGORY)) == ["cap-2"]
+    assert take_back(workspace, catalog).checkpoint is None
+
+
+def test_a_rollback_goes_back_to_nothing_where_no_version_before_can_be_used(workspace, catalog):
     put_to_work(workspace, catalog, "cap-1")
     put_to_work(workspace, catalog, "cap-3")
-    del catalog.versions["cap-1"]
-    with pytest.raises(InputError, match=r"cap-1, cannot be used any more.*Promote another version instead"):
+    discard(workspace, "cap-1", delete=catalog.versions.pop, actor="Mira")
+    assert take_back(workspace, catalog).checkpoint is None
+    assert active(workspace, CATEGORY) is None
+    with pytest.raises(InputError, match="nothing to take back"):
         take_back(workspace, catalog)
-    assert active(workspace, CATEGORY) == "cap-3"
 
 
-def test_a_rollback_to_other_weights_under_the_old_name_is_refused(workspace, catalog):
+def test_a_rollback_passes_over_other_weights_under_the_old_name(workspace, catalog):
     put_to_work(workspace, catalog, "cap-1")
     put_to_work(workspace, catalog, "cap-3")
     catalog.versions["cap-1"] = Version("cap-1", weights="other")
-    with pytest.raises(InputError, match="Other weights lie under the name of the version before, cap-1"):
-        take_back(workspace, catalog)
+    assert take_back(workspace, catalog).checkpoint is None
+
+
+def test_a_store_out_of_reach_is_no_reason_to_pass_over_a_version(workspace, catalog):
+    put_to_work(workspace, catalog, "cap-1")
+    put_to_work(workspace, catalog, "cap-3")
+
+    def load(name):
+        raise StorageError("the store is out of reach")
+
+    with pytest.raises(StorageError, match="out of reach"):
+        take_back(workspace, catalog, load=load)
+    assert active(workspace, CATEGORY) == "cap-3"
+
+
+def test_a_version_that_is_discarded_as_somebody_goes_back_to_it_is_noticed(workspace, catalog):
+    put_to_work(workspace, catalog, "cap-1")
+    put_to_work(workspace, catalog, "cap-3")
+
+    def load(name):
+        if name not in catalog.versions:
+            raise UnknownReleaseError(f"There is no checkpoint {name!r}.")
+        return catalog.versions.pop(name)  # the next look finds nothing
+
+    with pytest.raises(InputError, match="Meanwhile cap-1 was deleted"):
+        take_back(workspace, catalog, load=load)
+    assert active(workspace, CATEGORY) == "cap-3"
 
 
 def test_a_bad_version_whose_folder_is_gone_can_still_be_taken_back(workspace, catalog):

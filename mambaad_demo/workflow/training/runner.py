@@ -137,14 +137,14 @@ class TrainingRunner:
             InputError: it is running.
         """
         with self._lane.lock:
-            self._facts(workspace, job_id)
+            facts = self._facts(workspace, job_id)
             turn = self._lane.turn(job_id)
             if turn is not None and not self._lane.withdraw(turn):
                 raise InputError("This training is still running. Stop it first.")
             removal.delete_job(workspace, job_id, actor=actor)
         folder = self._place.job(job_id)
         order = folder.order()
-        if order is not None:
+        if order is not None and facts.state is not JobState.DONE:  # a version's name is never given again
             versions.release(self._place.versions, order.version)
         shutil.rmtree(folder.path, ignore_errors=True)
 

@@ -484,6 +484,17 @@ def test_discarding_deletes_all_but_the_version(workspace, running, photos, tmp_
     assert version(tmp_path, "cookie-1")
 
 
+def test_discarding_a_training_does_not_free_the_name_of_the_version_it_made(
+    workspace, running, photos, tmp_path
+):
+    job_id = start(runner := running(), workspace, photos())
+    runner.wait(job_id)
+    for path in (tmp_path / "versions" / "cookie-1").iterdir():
+        path.unlink()
+    runner.discard(workspace, job_id)
+    assert (tmp_path / "versions" / "cookie-1").is_dir()
+
+
 def test_a_running_training_is_not_discarded_but_a_waiting_one_is(workspace, running, photos, meetings):
     runner = running("gate")
     one, other = start(runner, workspace, photos()), start(runner, workspace, photos())

@@ -1,9 +1,12 @@
 """Names of versions, and how they are taken."""
 
+import shutil
 import threading
 
 import pytest
 
+from mambaad_demo.pipeline import model_thread
+from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.workflow.training import versions
 from mambaad_demo.workflow.training.versions import reserve, slug
 
@@ -56,6 +59,17 @@ def test_a_released_name_keeps_the_version_that_has_it(tmp_path):
     versions.publish(tmp_path / "job" / name, root)
     versions.release(root, name)
     assert versions.is_published(root, name)
+
+
+def test_the_name_of_a_deleted_version_is_never_given_again(tiny_checkpoint, tmp_path):
+    root = tmp_path / "versions"
+    shutil.copytree(tiny_checkpoint, root / "gear-1")
+    Catalog(tmp_path / "nowhere", versions_root=root).delete("gear-1")
+    versions.release(root, "gear-1")  # as an older job does that had reserved the same name
+    model_thread.run(versions.release, root, "gear-1")  # once its files are gone
+    assert not versions.is_published(root, "gear-1")
+    assert reserve(root, "gear-1", category="gear", taken=[]) == "gear-1-1"
+    assert reserve(root, None, category="gear", taken=[]) == "gear-2"
 
 
 def test_a_long_wish_is_numbered_within_what_a_name_may_hold(tmp_path):
