@@ -28,6 +28,7 @@ def main() -> None:
     catalog = Catalog(
         settings.checkpoints,
         versions_root=settings.versions,
+        replay_root=settings.replay,
         device=settings.device,
         kernel=settings.kernel,
         precision=settings.precision,

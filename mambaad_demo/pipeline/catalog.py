@@ -10,10 +10,12 @@ from pathlib import Path
 
 from mambaad_demo.errors import StorageError, UnknownReleaseError
 from mambaad_demo.hub.checkpoints import embedded_names
-from mambaad_demo.hub.layout import CONFIG
+from mambaad_demo.hub.layout import CONFIG, WEIGHTS
+from mambaad_demo.hub.weights import file_sha256
 from mambaad_demo.models.encoder import Precision
 from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.predictor import Predictor
+from mambaad_demo.pipeline.rehearsal import RehearsalStore
 
 TOMBSTONE = "discarded.json"
 """What the configuration of a deleted version is called: its folder stays, so that its name is not given to
@@ -28,12 +30,14 @@ class Catalog:
         checkpoints_root: Path,
         *,
         versions_root: Path | None = None,
+        replay_root: Path | None = None,
         device: str = "auto",
         kernel: str = "auto",
         precision: Precision = "float32",
     ) -> None:
         self._root = checkpoints_root
         self._versions_root = versions_root
+        self._replay = RehearsalStore(replay_root)
         self._open = partial(
             Predictor.from_checkpoint,
             device=device,
@@ -65,9 +69,7 @@ class Catalog:
         if name not in self.names():
             known = ", ".join(self.names()) or "none"
             raise UnknownReleaseError(f"There is no checkpoint {name!r}. Available: {known}.")
-        if name not in self._predictors:
-            model_thread.run(self._load, name)
-        return self._predictors[name]
+        return self._predictors.get(name) or model_thread.run(self._load, name)
 
     def delete(self, name: str) -> None:
         """Delete a version that was fine-tuned here, for good. Its name stays taken.
@@ -92,13 +94,19 @@ class Catalog:
         model_thread.run(self._predictors.pop, name, None)
 
     def _clear(self, name: str, folder: Path) -> None:
-        """Let go of a deleted version and delete all of its files but the tombstone."""
+        """Let go of a deleted version and delete all of its files but the tombstone, and what it could
+        rehearse."""
         self._predictors.pop(name, None)
+        with suppress(OSError):
+            weights = file_sha256(folder / WEIGHTS)
+            if all(file_sha256(folder.parent / other / WEIGHTS) != weights for other in self.own_names()):
+                self._replay.forget(weights)
         for path in folder.iterdir():
             if path.name != TOMBSTONE:
                 with suppress(OSError):  # such as on Windows, where somebody reads it
                     path.unlink()
 
-    def _load(self, name: str) -> None:
+    def _load(self, name: str) -> Predictor:
         if name not in self._predictors:
             self._predictors[name] = self._open(name)
+        return self._predictors[name]

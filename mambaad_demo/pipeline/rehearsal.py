@@ -86,6 +86,11 @@ class RehearsalStore:
         if place is not None:
             _write(place, rehearsal, base)
 
+    def forget(self, sha256: str) -> None:
+        """Delete what a version could rehearse; others hold their own."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder / sha256, ignore_errors=True)
+
     def _of_version(self, sha256: str, category: str) -> Path | None:
         return None if self._folder is None else self._folder / sha256 / _file_name(category)
 

@@ -78,7 +78,9 @@ def test_a_new_part_is_taught_promoted_and_inspected(
     expect(page.locator("#train-result")).to_contain_text("golden set is empty", timeout=MINUTE)
     page.get_by_label("Change note").fill("first version for this part")
     page.get_by_role("button", name="Promote", exact=True).click()
-    expect(page.locator("#train-result")).to_contain_text("bracket-1 is now the active version", timeout=MINUTE)
+    expect(page.locator("#train-result")).to_contain_text(
+        "bracket-1 is now the active version", timeout=MINUTE
+    )
 
     page.get_by_role("tab", name="Inspect", exact=True).click()
     choose(page, "Checkpoint", "bracket-1 (active for bracket)")

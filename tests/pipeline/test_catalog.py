@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mambaad_demo.errors import CheckpointCorruptError, StorageError, UnknownReleaseError
+from mambaad_demo.hub.weights import file_sha256
 from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.catalog import TOMBSTONE, Catalog
 from mambaad_demo.pipeline.predictor import Predictor
@@ -135,3 +136,16 @@ def test_what_is_left_of_a_deletion_harms_no_later_one(catalog, versions):
     assert catalog.names() == ()
     assert (versions / "cookie-1" / "kept").is_dir()
     assert [path.name for path in (versions / "cookie-2").iterdir()] == [TOMBSTONE]
+
+
+def test_what_a_deleted_version_could_rehearse_goes_with_the_last_that_has_its_weights(versions, tmp_path):
+    weights = file_sha256(versions / "cookie-1" / "model.safetensors")
+    kept = tmp_path / "replay" / weights / "cookie"
+    kept.mkdir(parents=True)
+    catalog = Catalog(tmp_path / "nowhere", versions_root=versions, replay_root=tmp_path / "replay")
+    catalog.delete("cookie-1")
+    model_thread.run(lambda: None)
+    assert kept.is_dir()
+    catalog.delete("cookie-2")
+    model_thread.run(lambda: None)
+    assert not kept.exists()
