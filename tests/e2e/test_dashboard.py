@@ -67,7 +67,7 @@ def start_review(page, name):
 def test_a_zip_becomes_a_grid_of_verdicts_then_labels(visit, archive, app_url, tmp_path):
     page = visit.page
     inspect_all(page, archive)
-    expect(page.locator(".tile")).to_have_count(PARTS)
+    expect(page.locator(".tile")).to_have_count(PARTS, timeout=60_000)
     expect(page.locator("#batch-progress")).to_contain_text("could not be read 1")
 
     page.locator(".tile").first.click()

@@ -264,28 +264,25 @@ def test_what_is_not_rehearsed_loses_its_limits_and_is_named(
     assert predictor.limits("crosses").reject is None
 
 
-def test_rehearsing_forgets_less(base_folder: Path, photos: list[Path], tmp_path: Path) -> None:
-    losses = {}
-    base = load_folder(base_folder, device="cpu")
-    crosses = [
-        ModelInput.from_pixels(
-            striped(index, across=True).astype(np.float32) / 255, side=64, resize="letterbox"
-        )
-        for index in range(20, 32)
-    ]
-    images = list(finetuning.encode(base.detector, crosses))
-    known = Rehearsal(train=images[:6], held_out=images[6:])
-    RehearsalStore(tmp_path).keep(base.sha256, base, "crosses", known, inherited=[])
-    for folder in (tmp_path, None):
-        run = Finetuning(
-            load_folder(base_folder, device="cpu"),
-            photos,
-            SPEC.model_copy(update={"steps": 30}),
-            replay_folder=folder,
-        )
+def test_rehearsing_forgets_less(base: Checkpoint, photos: list[Path], tmp_path: Path) -> None:
+    crosses = tmp_path / "crosses"
+    crosses.mkdir()
+    for index in range(16):
+        Image.fromarray(striped(index, across=True)).save(crosses / f"{index:02d}.png")
+    spec = SPEC.model_copy(update={"category": "crosses", "steps": 60})
+    first = Finetuning(base, sorted(crosses.iterdir()), spec, replay_folder=tmp_path / "replay")
+    fitted(first)
+    first.save(tmp_path / "v", "v")
+    unseen = Rehearsal(train=[], held_out=[photo.encoded for photo in first._held_out])
+
+    losses = []
+    for folder in (tmp_path / "replay", None):
+        version = load_folder(tmp_path / "v", device="cpu")
+        spec = SPEC.model_copy(update={"steps": 40, "learning_rate": 2e-2})
+        run = Finetuning(version, photos, spec, replay_folder=folder)
         fitted(run)
-        losses[folder] = run._judged(known)["loss"]
-    assert losses[tmp_path] < losses[None]
+        losses.append(run._judged(unseen)["loss"])
+    assert losses[0] < losses[1]
 
 
 def test_a_part_learned_again_is_judged_by_photos_that_were_never_trained_on(

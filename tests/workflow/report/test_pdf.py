@@ -71,7 +71,14 @@ def test_chromium_that_hangs_is_ended_with_all_it_started(monkeypatch, tmp_path)
         report_pdf(b"<p>report</p>", time_limit=0.5)
     child = int((tmp_path / "child").read_text())
     status = Path(f"/proc/{child}/stat")
-    assert not status.exists() or status.read_text().split(") ")[1].startswith("Z")  # gone, or dead
+
+    def is_dead() -> bool:
+        try:
+            return status.read_text().split(") ")[1].startswith("Z")
+        except OSError:
+            return True
+
+    assert any(is_dead() or os.sched_yield() for _ in range(100_000))  # a killed process needs a turn to go
 
 
 def test_messages_hold_no_path(monkeypatch, tmp_path):
