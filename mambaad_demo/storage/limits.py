@@ -85,7 +85,7 @@ def save(
 ) -> Rejudged:
     """Put limits in force and judge the stored results of this checkpoint and category by them.
 
-    All in one transaction. Batches that run meanwhile finish with the limits they began with.
+    All in one transaction. A batch that runs meanwhile notices by `catch_up`.
 
     Args:
         predictor: as the catalog has it, looking as closely as the scores of the calibration were measured.
@@ -114,6 +114,30 @@ def take_back(
     if standing is None or standing.calibration is None:
         raise InputError("The checkpoint's own limits are in force already.")
     return _add(workspace, predictor, category, None, note=note, actor=actor)
+
+
+def catch_up(workspace: Workspace, predictor: Predictor) -> tuple[Predictor, tuple[str, ...]]:
+    """Judge anew what was judged by limits that have been replaced since.
+
+    Args:
+        predictor: with the limits that results were just judged by, looking as closely as they were made.
+
+    Returns:
+        the predictor with the limits in force, and the categories whose limits differ.
+
+    Raises:
+        StorageError: nothing was changed.
+    """
+    plain = predictor.with_calibrations({})
+    if not _differing(predictor, in_force(workspace, plain)):
+        return predictor, ()
+    with workspace.database.writing() as session:
+        take_turns(session, workspace.key)
+        after = _in_force(session, workspace, plain)
+        changed = _differing(predictor, after)
+        for category in changed:
+            rejudging.rejudge(session, workspace, predictor, after, category)
+    return after, changed
 
 
 def newest(workspace: Workspace, predictor: Predictor, category: str) -> StoredLimits | None:
@@ -207,6 +231,12 @@ def _add(
             after=_counts(verdicts.after),
         )
         return Rejudged(limits_id=row.id, before=verdicts.before, after=verdicts.after)
+
+
+def _differing(before: Predictor, after: Predictor) -> tuple[str, ...]:
+    """Categories of either that have other limits in the other."""
+    known = dict.fromkeys((*before.categories, *after.categories))
+    return tuple(name for name in known if before.calibration_of(name) != after.calibration_of(name))
 
 
 def _in_force(session: Session, workspace: Workspace, predictor: Predictor) -> Predictor:

@@ -19,6 +19,7 @@ from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui import limit_trials, present, present_calibrate
 from mambaad_demo.ui.calibrate_page import CalibratePage, draw_calibrate_page
 from mambaad_demo.ui.desk import SOMEBODY, Desk
+from mambaad_demo.ui.dropdowns import relisted
 from mambaad_demo.ui.inspect_tab import Updates
 from mambaad_demo.ui.limit_trials import Trial
 from mambaad_demo.ui.messages import shown_to_user
@@ -85,8 +86,8 @@ def build_calibrate_tab(desk: Desk, *, tab: gr.Tab) -> CalibratePage:
             kept = None if limit_trials.at_hand(trial, predictor, wanted) is None else trial
             cleared: Updates = {page.notice: "", page.saved: "", page.progress: ""}
             controls: Updates = {
-                page.checkpoint: gr.update(choices=list(names), value=name),
-                page.category: gr.update(choices=present.named(known), value=wanted or None),
+                page.checkpoint: relisted(names, checkpoint, name),
+                page.category: relisted(present.named(known), category, wanted or None),
             }
             if not wanted:
                 return {**cleared, **controls, **nothing()}

@@ -4,7 +4,7 @@ Measuring is `workflow.figures`' business. What rests on rows alone is shown at 
 masks follows, some seconds later for a thousand pictures.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -15,6 +15,7 @@ from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui import present, present_metrics
 from mambaad_demo.ui import present_metrics_figures as charts
 from mambaad_demo.ui.desk import Desk
+from mambaad_demo.ui.dropdowns import relisted, still
 from mambaad_demo.ui.inspect_tab import Updates
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.metrics_page import MetricsPage, draw_metrics_page
@@ -41,17 +42,17 @@ def build_metrics_tab(desk: Desk, *, tab: gr.Tab, book: FigureBook | None = None
     ) -> Iterator[Updates]:
         """The page, first what is there at once."""
         products = list(labels.products(workspace))
-        chosen = _one_of(products, product)
+        chosen = still(product, products)
         versions = [] if chosen is None else product_versions(workspace, chosen)
-        key = _one_of([one.key for one in versions], version)
+        key = still(version, [one.key for one in versions])
         reviewers = labels.reviewers(workspace)
         who = reviewer if reviewer in reviewers else ""
         controls: Updates = {
             page.notice: "",
-            page.product: gr.update(choices=present.named(products), value=chosen),
-            page.version: gr.update(choices=present_metrics.version_choices(versions), value=key),
-            page.reviewer: gr.update(
-                choices=[(present_metrics.EVERYBODY, ""), *((name, name) for name in reviewers)], value=who
+            page.product: relisted(present.named(products), product, chosen),
+            page.version: relisted(present_metrics.version_choices(versions), version, key),
+            page.reviewer: relisted(
+                [(present_metrics.EVERYBODY, ""), *((name, name) for name in reviewers)], reviewer, who
             ),
         }
         if chosen is None or key is None:
@@ -148,8 +149,3 @@ def _half(page: MetricsPage, shown: Overview, problem: str) -> Updates:
         page.notice: present_metrics.problem_html(problem),
         page.metrics: present_metrics.metrics_html(shown, None, is_waiting=False),
     }
-
-
-def _one_of(known: Sequence[str], wanted: str | None) -> str | None:
-    """What is wanted, if there is such a thing, else the first there is."""
-    return wanted if wanted in known else next(iter(known), None)

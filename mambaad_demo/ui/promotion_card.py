@@ -17,6 +17,7 @@ from mambaad_demo.storage.promotions import NOTHING
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui import present, present_promotion
 from mambaad_demo.ui.desk import SOMEBODY, Desk
+from mambaad_demo.ui.dropdowns import relisted
 from mambaad_demo.ui.inspect_tab import Updates
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.present_batch import thumbnail_uri
@@ -89,7 +90,7 @@ def build_promotion_card(
         kept = version if version in choices else next(iter(choices), "")
         return {
             **looked_up(workspace, kept, category, product),
-            card.version: gr.update(choices=choices, value=kept or None),
+            card.version: relisted(choices, version, kept or None),
         }
 
     def looked_up(workspace: Workspace, version: str, category: str, product: str) -> Updates:
@@ -102,7 +103,7 @@ def build_promotion_card(
         learned = -1 if version in desk.catalog.own_names() else 0  # a version's own category comes last
         kept = category if category in categories else (categories[learned] if categories else "")
         return {
-            card.category: gr.update(choices=present.named(categories), value=kept or None),
+            card.category: relisted(present.named(categories), category, kept or None),
             card.notice: present_promotion.problem_html(problem),
             **standing(workspace, version, kept, product if kept == category else ""),
         }

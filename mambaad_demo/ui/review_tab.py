@@ -17,6 +17,7 @@ from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui import present
 from mambaad_demo.ui.batch_page import BatchPage
 from mambaad_demo.ui.desk import Desk
+from mambaad_demo.ui.dropdowns import relisted
 from mambaad_demo.ui.inspect_tab import Updates
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.present_batch import job_choices
@@ -54,9 +55,9 @@ def build_review_tab(desk: Desk, *, tabs: gr.Tabs, tab: gr.Tab, batch_page: Batc
             batches = [ALL, *job_choices(jobs.jobs(workspace))]
             views = [("none", ""), *((name, name) for name in review.saved_views(workspace))]
             return {
-                page.reviewer: reviewer or remembered or "",
-                page.filters.product: gr.update(choices=products, value=_still(product, products)),
-                page.filters.batch: gr.update(choices=batches, value=_still(batch, batches)),
+                **({page.reviewer: remembered} if remembered and not reviewer else {}),
+                page.filters.product: relisted(products, product, _still(product, products)),
+                page.filters.batch: relisted(batches, batch, _still(batch, batches)),
                 page.view: gr.update(choices=views),
                 page.card: drawn(workspace, sitting),
             }

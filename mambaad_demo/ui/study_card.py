@@ -1,6 +1,6 @@
 """The card of the Metrics page that runs studies, opens earlier ones and hands out their reports."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui import present, present_study
 from mambaad_demo.ui.assets import text
 from mambaad_demo.ui.desk import SOMEBODY, Desk
+from mambaad_demo.ui.dropdowns import relisted, still
 from mambaad_demo.ui.inspect_page import fragment
 from mambaad_demo.ui.inspect_tab import Updates
 from mambaad_demo.ui.messages import shown_to_user
@@ -68,8 +69,8 @@ def build_study_card(desk: Desk, *, tab: gr.Tab) -> StudyCard:
             products = list(labels.products(workspace))
             names = list(desk.catalog.names())
             return {
-                card.product: gr.update(choices=present.named(products), value=still(product, products)),
-                card.checkpoint: gr.update(choices=names, value=still(checkpoint, names)),
+                card.product: relisted(present.named(products), product, still(product, products)),
+                card.checkpoint: relisted(names, checkpoint, still(checkpoint, names)),
                 card.earlier: gr.update(choices=present_study.study_choices(studies.studies(workspace))),
             }
 
@@ -208,11 +209,6 @@ def study_spec(
         raise InputError(
             "Choose the kind of shots and of parts, and fill in parts, shots and seed with whole numbers."
         ) from error
-
-
-def still(chosen: str | None, known: Sequence[str]) -> str | None:
-    """What was chosen, if it is there still, else the first of what is."""
-    return chosen if chosen in known else next(iter(known), None)
 
 
 def chosen_study(number: object) -> int:

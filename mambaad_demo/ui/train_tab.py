@@ -18,6 +18,7 @@ from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui import present, present_preflight, present_train, present_version
 from mambaad_demo.ui.assets import text
 from mambaad_demo.ui.desk import SOMEBODY, Desk
+from mambaad_demo.ui.dropdowns import relisted, still
 from mambaad_demo.ui.good_photos import good_photos, without
 from mambaad_demo.ui.good_set_look import Look, Pace, look_at, pace
 from mambaad_demo.ui.inspect_tab import Updates
@@ -228,16 +229,13 @@ def build_train_tab(
             page.result: "" if status is None else present_version.result_html(status.version, status.report),
         }
 
-    def open_page(
-        job_id: str | None, product: str | None, checkpoint: str | None, request: gr.Request
-    ) -> Updates:
+    def open_page(job_id: str | None, checkpoint: str | None, request: gr.Request) -> Updates:
         with shown_to_user():
             workspace = desk.workspace(request)
             names = desk.catalog.names()
-            chosen = checkpoint if checkpoint in names else next(iter(names), None)
             return {
-                page.product: gr.update(choices=product_choices(workspace), value=product),
-                page.checkpoint: gr.update(choices=list(names), value=chosen),
+                page.product: gr.update(choices=product_choices(workspace)),
+                page.checkpoint: relisted(names, checkpoint, still(checkpoint, names)),
                 **show(workspace, job_id),
             }
 
@@ -350,7 +348,7 @@ def build_train_tab(
     )
     tab.select(
         open_page,
-        [page.training, page.product, page.checkpoint],
+        [page.training, page.checkpoint],
         [page.product, page.checkpoint, *shows],
         queue=False,
         **private,

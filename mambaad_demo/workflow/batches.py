@@ -18,10 +18,11 @@ from mambaad_demo.errors import DemoError, InputError, NonFiniteMapError, Unknow
 from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.prediction import Prediction
 from mambaad_demo.pipeline.predictor import Predictor
-from mambaad_demo.storage import jobs, text
+from mambaad_demo.storage import jobs, limits, text
 from mambaad_demo.storage.inspections import Judged, VersionFacts
 from mambaad_demo.storage.jobs import JobFacts, JobState, Refused
 from mambaad_demo.storage.workspace import Workspace
+from mambaad_demo.workflow.redrawing import redraw
 
 MOST_PICTURES = 20_000
 _AT_ONCE = 8
@@ -61,6 +62,13 @@ class _Read:
     name: str
     content: bytes | None
     error: str = ""
+
+
+@dataclass(slots=True)
+class _Judge:
+    """Who judges the next chunk; another one once limits were saved meanwhile."""
+
+    predictor: Predictor
 
 
 def pictures_of(paths: Sequence[Path]) -> list[Picture]:
@@ -121,7 +129,7 @@ def run_batch(
     """Judge and confirm every picture that is not confirmed yet; stop iterating to stop.
 
     The tensor work runs on the model thread, at most eight pictures a turn, so others wait for two turns at
-    most.
+    most. Limits that are saved meanwhile judge what follows, and what they find judged already.
 
     Args:
         pictures: as `pictures_of` lists them, the same ones each time the batch is resumed.
@@ -155,33 +163,42 @@ def _confirmed(
     """Work until every picture is confirmed, telling how far that is."""
     spec = BatchSpec.model_validate(facts.spec)
     predictor = predictor if spec.tiles is None else predictor.tiled(spec.tiles)
-    version = VersionFacts.of(predictor)
     jobs.set_total(workspace, facts.id, len(pictures))
     jobs.set_state(workspace, facts.id, JobState.RUNNING)
     done = jobs.done_names(workspace, facts.id)
     count, refused = len(done), facts.refused
     yield Progress(done=count, total=len(pictures), refused=refused)
-    for chunk, outcome in _judged(predictor, spec, pictures, done):
+    judge = _Judge(predictor)
+    for used, chunk, outcome in _judged(judge, spec, pictures, done):
         items = list(_items(chunk, outcome, spec.product))
-        jobs.add_items(workspace, facts.id, items, version=version, tiles=predictor.tiles)
+        jobs.add_items(workspace, facts.id, items, version=VersionFacts.of(used), tiles=used.tiles)
+        newest, changed = limits.catch_up(workspace, used)
+        for category in changed:
+            for _ in redraw(workspace, newest, category):
+                pass
+        if spec.category is None or spec.category in newest.categories:  # else its limits were taken back
+            judge.predictor = newest
         count += len(items)
         refused += sum(isinstance(item, Refused) for _, item in items)
         yield Progress(done=count, total=len(pictures), refused=refused)
 
 
 def _judged(
-    predictor: Predictor, spec: BatchSpec, pictures: Sequence[Picture], done: set[str]
-) -> Iterator[tuple[list[_Read], list[Prediction | DemoError]]]:
-    """Chunks with what the model says; the next one is judged while the caller stores this one."""
-    pending: tuple[list[_Read], Future[list[Prediction | DemoError]]] | None = None
+    judge: _Judge, spec: BatchSpec, pictures: Sequence[Picture], done: set[str]
+) -> Iterator[tuple[Predictor, list[_Read], list[Prediction | DemoError]]]:
+    """Chunks with what the model says and the predictor that said it; the next one is judged while the caller
+    stores this one.
+    """
+    pending: tuple[Predictor, list[_Read], Future[list[Prediction | DemoError]]] | None = None
     for chunk in _chunks(pictures, done):
         contents = [item.content for item in chunk if item.content is not None]
+        predictor = judge.predictor
         future = model_thread.submit(_predictions, predictor, contents, spec.category)
         if pending is not None:
-            yield pending[0], pending[1].result()
-        pending = chunk, future
+            yield *pending[:2], pending[2].result()
+        pending = predictor, chunk, future
     if pending is not None:
-        yield pending[0], pending[1].result()
+        yield *pending[:2], pending[2].result()
 
 
 def _predictions(

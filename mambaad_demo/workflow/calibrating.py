@@ -20,14 +20,14 @@ from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.calibration import DEFAULT_RATES, GoodParts, aimed_at, scale_of
 from mambaad_demo.pipeline.inference import ModelInput
 from mambaad_demo.pipeline.labeling import Collection, Finding
-from mambaad_demo.pipeline.prediction import Region, Verdict
-from mambaad_demo.pipeline.predictor import Predictor, regions_from
+from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.storage import collecting, labels, limits, rejudging
 from mambaad_demo.storage.files import FileKind
 from mambaad_demo.storage.inspections import StoredInspection, VersionFacts, anomaly_map, sha256_of
 from mambaad_demo.storage.limits import Rejudged, Source
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.workflow.batches import Progress, pictures_of
+from mambaad_demo.workflow.redrawing import redraw
 from mambaad_demo.workflow.rendering import geometry_of
 
 MOST_PHOTOS = 500
@@ -240,32 +240,9 @@ def outcome(steps: Iterable[Progress | Outcome]) -> Outcome:
 def _applied(
     workspace: Workspace, predictor: Predictor, category: str, changed: Rejudged
 ) -> Generator[Progress | Rejudged]:
-    standing = [
-        found
-        for found in rejudging.results(workspace, predictor, category)
-        if found.verdict is not Verdict.ACCEPT and found.limits.check is not None
-    ]
-    yield Progress(done=0, total=len(standing), refused=0)
-    for done, found in enumerate(standing, 1):
-        try:
-            regions = model_thread.run(_regions, workspace, found)
-        except StorageError:  # its map is gone; the regions stay as they were
-            continue
-        rejudging.write_regions(workspace, found, regions)
-        yield Progress(done=done, total=len(standing), refused=0)
+    for done, total in redraw(workspace, predictor, category):
+        yield Progress(done=done, total=total, refused=0)
     yield changed
-
-
-def _regions(workspace: Workspace, found: StoredInspection) -> list[dict[str, object]]:
-    geometry = geometry_of(found)
-    full_map = geometry.map_to_image(anomaly_map(workspace, found))
-    regions = regions_from(full_map, found.limits.check or 0.0, geometry)
-    return [region.to_json() | {"outline": _outline(region)} for region in regions]
-
-
-def _outline(region: Region) -> str:
-    """As `pipeline.overlay.contour_paths` writes it."""
-    return "M" + "L".join(f"{x:g},{y:g}" for x, y in region.contour) + "Z"
 
 
 class _Gathering:

@@ -11,8 +11,10 @@ from mambaad_demo.storage import audit, limits
 from mambaad_demo.storage.inspections import VersionFacts, closeness, inspections
 from mambaad_demo.storage.limits import Source
 from mambaad_demo.storage.rejudging import stored_scores
+from mambaad_demo.workflow.batches import BatchSpec
 from tests.pipeline.conftest import stub_predictor
-from tests.workflow.gray_line import inspect, line_predictor, part, score_of, verdicts
+from tests.workflow.gray_line import NAME, inspect, line_predictor, part, score_of, verdicts
+from tests.workflow.stored import inspected
 
 STRICT = Limits(check=0.1, reject=0.2)
 LOOSE = Limits(check=0.3, reject=0.4)
@@ -62,6 +64,27 @@ def test_limits_belong_to_workspace_weights_category_and_tiles(workspace, predic
     set_limits(workspace, predictor.tiled(2), LOOSE)
     both = limits.in_force(workspace, predictor)
     assert (both.limits("gray"), both.tiled(2).limits("gray")) == (STRICT, LOOSE)
+
+
+def test_what_was_judged_by_replaced_limits_catches_up_with_those_in_force(workspace, predictor):
+    set_limits(workspace, predictor, LOOSE)
+    judge = limits.in_force(workspace, predictor)
+    assert limits.catch_up(workspace, judge) == (judge, ())
+    set_limits(workspace, predictor, STRICT)
+    with pytest.MonkeyPatch.context() as patch:  # a batch notices by itself
+        patch.setattr(limits, "catch_up", lambda _, used: (used, ()))
+        inspected(workspace, PARTS, predictor=judge, spec=BatchSpec(checkpoint=NAME, category="gray"))
+    after, changed = limits.catch_up(workspace, judge)
+    assert (after.limits("gray"), changed) == (STRICT, ("gray",))
+    assert list(verdicts(workspace).values()) == ["accept", "check", "reject", "reject"]
+
+
+def test_where_all_sets_were_taken_back_results_catch_up_with_the_checkpoints_own(workspace, predictor):
+    set_limits(workspace, predictor, STRICT)
+    judge = limits.in_force(workspace, predictor)
+    limits.take_back(workspace, predictor, "gray", actor="Mira")
+    after, changed = limits.catch_up(workspace, judge)
+    assert (after.limits("gray"), changed) == (predictor.limits("gray"), ("gray",))
 
 
 def test_taking_back_lets_the_checkpoints_own_limits_hold(workspace, predictor):

@@ -150,12 +150,22 @@ def taught(page, name="taught.png"):
 
 
 def test_an_empty_page_says_what_to_do_and_offers_no_training(page):
-    shown = page.call("open_page", None, None, "base")
+    shown = page.call("open_page", None, "base")
     assert "No training yet" in shown["status"]
     assert shown["job_row"]["visible"] is False
     assert not any(shown[name]["interactive"] for name in BUTTONS)
     assert shown["timer"].active is False
     assert shown["checkpoint"]["choices"] == ["base", "other"]
+
+
+def test_opening_the_page_takes_nothing_back_that_was_typed_or_chosen_meanwhile(page):
+    shown = page.call("open_page", None, "other")
+    assert "value" not in shown["product"]
+    assert "value" not in shown["checkpoint"]
+
+
+def test_a_checkpoint_that_is_gone_gives_way_to_the_first(page):
+    assert page.call("open_page", None, "gone")["checkpoint"]["value"] == "base"
 
 
 def test_photos_are_looked_at_with_progress_and_start_becomes_possible(page, upload, examined):
@@ -313,7 +323,7 @@ def started(page, upload, **changes):
 
 def test_reloading_the_page_shows_the_newest_training_and_goes_on_following_it(page, upload):
     job_id = started(page, upload, can_finish=False)
-    shown = page.call("open_page", None, None, None)
+    shown = page.call("open_page", None, None)
     assert shown["training"]["value"] == job_id
     assert "step 100 of 400" in shown["status"]
     assert shown["timer"].active
@@ -424,7 +434,7 @@ class TestOnASpace:
     def test_nobody_sees_or_touches_the_training_of_another_visit(self, space, upload):
         spec = {"finetune": {"category": "cookie"}}
         job_id = jobs.create_job(space.workspace(ADA), kind="finetune", name="x", spec=spec, actor="ada")
-        assert "No training yet" in space.call("open_page", job_id, None, None, request=EVE)["status"]
+        assert "No training yet" in space.call("open_page", job_id, None, request=EVE)["status"]
         for name in BUTTONS:
             assert "no longer here" in space.call(name, job_id, request=EVE)["notice"]
         assert "No training yet" in space.call("tick", job_id, "", request=EVE)["status"]

@@ -20,7 +20,7 @@ from mambaad_demo.data.geometry import Geometry
 from mambaad_demo.data.picture_sets import Picture
 from mambaad_demo.data.uploads import load_image
 from mambaad_demo.errors import DemoError, InputError, UnknownCategoryError, UnknownReleaseError
-from mambaad_demo.hub.schemas import CalibrationFile
+from mambaad_demo.hub.schemas import CalibrationFile, CategoryCalibration
 from mambaad_demo.pipeline.prediction import Limits, Prediction
 from mambaad_demo.pipeline.regions import find_regions
 from mambaad_demo.storage import jobs, listing, review
@@ -90,6 +90,13 @@ class Scorer:
         other = copy(self)
         other.tiles = tiles
         return other
+
+    def with_calibrations(self, sets: Mapping[tuple[str, int], CategoryCalibration]) -> "Scorer":
+        assert not sets, "its limits are those it was made with"
+        return self
+
+    def calibration_of(self, category: str) -> CategoryCalibration | None:
+        return self.checkpoint.calibration.categories.get(category)
 
     def predict_batch(
         self, images: Iterable[bytes], *, category: str | None = None

@@ -12,8 +12,10 @@ from PIL import Image
 
 from mambaad_demo.data.picture_sets import Picture
 from mambaad_demo.errors import CheckpointError, InputError, StorageError, UnknownCategoryError
+from mambaad_demo.pipeline.calibration import moved_to
+from mambaad_demo.pipeline.prediction import Limits, Verdict
 from mambaad_demo.pipeline.predictor import Predictor
-from mambaad_demo.storage import jobs
+from mambaad_demo.storage import jobs, limits
 from mambaad_demo.storage.inspections import inspections, sha256_of
 from mambaad_demo.storage.jobs import JobState
 from mambaad_demo.storage.tables import Job
@@ -21,6 +23,8 @@ from mambaad_demo.workflow import batches
 from mambaad_demo.workflow.batches import BatchSpec, Progress, new_batch, pictures_of, run_batch
 from tests.databases import new_store, postgresql, store
 from tests.databases import workspace as either
+from tests.workflow.gray_line import line_predictor
+from tests.workflow.gray_line import part as gray_part
 from tests.workflow.stored import SPEC, Scorer, inspected, outcomes, part, parts, pictures, workspace
 
 __all__ = ["either", "new_store", "postgresql", "store", "workspace"]
@@ -543,6 +547,41 @@ class TestPicturesOf:
         assert len(pictures_of([first])) == 3
         with pytest.raises(InputError, match="5 pictures; send at most 4"):
             pictures_of([first, second])
+
+
+class TestLimitsSavedMeanwhile:
+    """Forty gray parts that score 0.3, accepted by the limits the batch begins with."""
+
+    def run(self, workspace, change):
+        """Run with limits that are changed when sixteen parts are confirmed."""
+        plain = line_predictor()
+        self.save(workspace, plain, Limits(check=0.4, reject=0.45))
+        job_id = begun(workspace, BatchSpec(checkpoint="stub", category="gray"))
+        contents = {f"{number:02d}.png": gray_part(0.3, number) for number in range(40)}
+        for step in run_batch(workspace, job_id, limits.in_force(workspace, plain), pictures(contents)):
+            if step.done == 16:
+                change(workspace, plain)
+        return jobs.items(workspace, job_id)
+
+    def save(self, workspace, predictor, pair):
+        calibration = moved_to(predictor.checkpoint.calibration.categories["gray"], pair)
+        limits.save(workspace, predictor, "gray", calibration, source=limits.Source.PHOTOS, actor="Mira")
+
+    def test_they_judge_every_part_of_the_batch(self, workspace):
+        strict = Limits(check=0.1, reject=0.2)
+
+        items = self.run(workspace, lambda *where: self.save(*where, strict))
+
+        assert len(items) == 40
+        assert {item.inspection.verdict for item in items} == {Verdict.REJECT}
+        assert {item.inspection.limits for item in items} == {strict}
+        assert len({item.inspection.calibration_sha256 for item in items}) == 1
+        assert all(item.inspection.regions for item in items)
+
+    def test_where_they_are_taken_back_the_checkpoints_own_judge_every_part(self, workspace):
+        items = self.run(workspace, lambda *where: limits.take_back(*where, "gray", actor="Mira"))
+
+        assert {item.inspection.limits for item in items} == {line_predictor().limits("gray")}
 
 
 def test_the_real_predictor_end_to_end(workspace, tiny_checkpoint, tmp_path, make_image):
