@@ -16,7 +16,7 @@ from mambaad_demo.data.folders import GOOD, IMAGE_SUFFIXES
 from mambaad_demo.errors import InputError, TooFewImagesError, UnreadableImageError
 
 MOST_PICTURES = 2000
-_MOST_BYTES = 200 * 10**6  # of a picture in a zip file, twice what 12 megapixels can need
+_MOST_BYTES = 200 * 10**6  # of a picture in a zip file, twice what 12.5 megapixels can need
 _MOST_BYTES_IN_ALL = 20 * 10**9
 _MOST_RATIO = 200  # unpacked to packed; pictures hardly shrink, and flat bitmaps by less than this
 _MOST_DIRECTORY_BYTES = 4 * 10**6  # the list of entries; it is read whole

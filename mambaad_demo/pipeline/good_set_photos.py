@@ -56,7 +56,7 @@ class Photo:
 
 
 def read_photo(picture: GoodPicture, predictor: Predictor) -> tuple[Photo, ModelInput]:
-    """Read a photo of at most 12 megapixels as this predictor looks at it.
+    """Read a photo of at most 12.5 megapixels as this predictor looks at it.
 
     Raises:
         InputError: it is none that we read.

@@ -35,8 +35,8 @@ ImageSource = str | Path | bytes | Image.Image | np.ndarray
 
 MAX_MEGAPIXELS = 40.0
 """Pixel budget of one image."""
-MAX_MEGAPIXELS_IN_BATCH = 12.0
-"""Pixel budget of each image of a batch."""
+MAX_MEGAPIXELS_IN_BATCH = 12.5
+"""Pixel budget of each image of a batch: cameras sold as twelve megapixels make 4032 × 3024, or 12.2."""
 
 STRANGER_NOTE = "Looks like none of the products this checkpoint knows; the verdict may mean nothing."
 
