@@ -64,11 +64,11 @@ def inspect(
     as_json: Json = False,
     device: DeviceOption = None,
 ) -> None:
-    """Judge photographs of parts: accept, check or reject, and where."""
+    """Judge photographs of parts by the limits saved here: accept, check or reject, and where."""
     refused = 0
     with errors_shown():
         files = input_files(paths)
-        predictor = predictor_of(checkpoint, device)
+        predictor = store.with_saved_limits(predictor_of(checkpoint, device))
         predictor = predictor if tiles is None else predictor.tiled(tiles)
         results = predictor.predict_stream(
             (file.path for file in files), category=category, max_megapixels=MAX_MEGAPIXELS

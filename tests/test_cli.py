@@ -50,6 +50,25 @@ def test_inspect_prints_one_json_array_and_nothing_else(call, photos):
     assert (items[2]["width"], items[2]["height"]) == (70, 80)
 
 
+def test_inspect_makes_no_store(call, photos, tmp_path):
+    call("inspect", photos / "a.png", "--checkpoint", "tiny")
+    assert not (tmp_path / "home").exists()
+
+
+def test_inspect_judges_by_the_limits_that_were_saved_here(call, photos, tmp_path, make_image):
+    good = tmp_path / "good"
+    good.mkdir()
+    for seed in range(4):
+        Image.fromarray(make_image(seed=seed)).save(good / f"{seed}.png")
+    question = ("inspect", photos / "a.png", "--checkpoint", "tiny", "--category", "washer", "--json")
+    assert call(*question).exit_code == 2  # nobody knows a washer yet
+
+    call("calibrate", good, "--checkpoint", "tiny", "--category", "washer", "--save")
+
+    (item,) = json.loads(call(*question).stdout)
+    assert item["limits"]["reject"] is not None
+
+
 def test_inspect_exits_with_zero_when_all_was_read(call, photos):
     result = call(
         "inspect", photos / "a.png", photos / "more", "--checkpoint", "tiny", "--category", "plate", "--json"

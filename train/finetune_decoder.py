@@ -20,7 +20,8 @@ from mambaad_demo.data.picture_sets import list_good
 from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.hub.checkpoints import load_checkpoint
 from mambaad_demo.hub.saving import require_writable
-from mambaad_demo.pipeline.finetuning import FinetuneSpec, Finetuning, Progress
+from mambaad_demo.pipeline.finetune_spec import FinetuneSpec
+from mambaad_demo.pipeline.finetuning import Finetuning, Progress
 from mambaad_demo.pipeline.training import processes
 from mambaad_demo.settings import Settings
 from train.results import require_parent, write_json

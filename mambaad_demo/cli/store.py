@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import make_url
 
 from mambaad_demo.cli.options import SOME_REFUSED, DeviceOption, Json, errors_shown, predictor_of
 from mambaad_demo.data.picture_sets import Picture
 from mambaad_demo.errors import InputError
+from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.settings import Settings
 from mambaad_demo.storage import jobs
 from mambaad_demo.storage.backup import BackupFacts, back_up
@@ -149,6 +151,14 @@ def open_store() -> Workspace:
     """The store that the settings name."""
     settings = Settings.from_env(os.environ)
     return Workspace.open(settings.database_url, settings.files_url)
+
+
+def with_saved_limits(predictor: Predictor) -> Predictor:
+    """The predictor with the limits that were saved here; no store is made where there is none."""
+    database = make_url(Settings.from_env(os.environ).database_url)
+    if database.get_backend_name() == "sqlite" and not Path(database.database or "").is_file():
+        return predictor
+    return in_force(open_store(), predictor)
 
 
 def _held(facts: BackupFacts) -> str:

@@ -6,50 +6,37 @@ rehearsed; a share of the photos is held out, and by these alone training ends, 
 one that rebuilds them best and does not copy noise) and the limits are set. The loop itself is `training`'s.
 """
 
-import io
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
-from pydantic import Field, JsonValue, model_validator
+from pydantic import JsonValue
 from torch import Tensor
 
-from mambaad_demo.data.uploads import load_image
 from mambaad_demo.errors import InputError, TooFewImagesError
 from mambaad_demo.hub.checkpoints import Checkpoint, round_to_half, save_checkpoint
 from mambaad_demo.hub.layout import WEIGHTS
-from mambaad_demo.hub.schemas import (
-    Border,
-    CalibrationFile,
-    CategoryCalibration,
-    CategoryName,
-    CheckpointConfig,
-    Rates,
-)
+from mambaad_demo.hub.schemas import CalibrationFile, CategoryCalibration, CheckpointConfig
 from mambaad_demo.hub.weights import file_sha256
-from mambaad_demo.pipeline.augmentation import Augmentation, variants
+from mambaad_demo.pipeline import run_state
 from mambaad_demo.pipeline.calibration import GoodParts, limits_from_scores, scale_of
-from mambaad_demo.pipeline.encoded_images import EncodedImage, encode, mapped, same_picture
+from mambaad_demo.pipeline.encoded_images import EncodedImage, mapped, same_picture
+from mambaad_demo.pipeline.finetune_photos import GoodPhoto, PhotoReader, Refusal, divided
+from mambaad_demo.pipeline.finetune_spec import MIN_PHOTOS, FinetuneSpec
 from mambaad_demo.pipeline.held_out import HeldOutParts, Judgment
-from mambaad_demo.pipeline.inference import ModelInput, content_of, image_score
+from mambaad_demo.pipeline.inference import content_of, image_score
 from mambaad_demo.pipeline.overlay import blended, small_jpeg
-from mambaad_demo.pipeline.predictor import MAX_MEGAPIXELS_IN_BATCH
 from mambaad_demo.pipeline.rehearsal import Rehearsal, RehearsalStore
-from mambaad_demo.pipeline.training import FeatureCache, Trainer, TrainingConfig, TrainingPrecision, processes
+from mambaad_demo.pipeline.training import FeatureCache, Trainer, TrainingConfig, processes
 from mambaad_demo.version import __version__
 
-MIN_PHOTOS = 5
-"""Fewer good photos say nothing about what varies among them."""
-
-_HELD_OUT_SHARE = 0.25
-_HELD_OUT_AT_LEAST, _HELD_OUT_AT_MOST = 3, 60
 _NEW_SHARE = 0.5  # of a batch; the rest is rehearsed
 _VALIDATIONS = 20
 _LEAST_OF_BEST_SEPARATION = 0.9
@@ -59,43 +46,6 @@ _PREVIEWS = 4
 _PREVIEW_SIDE = 256
 
 Shared = TypeVar("Shared")
-
-
-class FinetuneSpec(Border):
-    """What to learn, how long and how."""
-
-    category: CategoryName
-    """The part, as the checkpoint is to call it; one it knows already is learned better."""
-    steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """Optimiser steps; give this or `minutes`."""
-    minutes: Annotated[float, Field(gt=0, le=10_000)] | None = None
-    """Wall time of the steps, earlier parts of a resumed run included."""
-    batch_size: Annotated[int, Field(ge=2, le=512)] = 8
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 4e-3
-    """Peak of Muon's; see `training.TrainingConfig`."""
-    seed: Annotated[int, Field(ge=0, le=2**31)] = 42
-    augmentations: tuple[Augmentation, ...] = ()
-    """Changes that turn one good part into another; those a part does not allow teach it wrong."""
-    patience: Annotated[int, Field(ge=0, le=1000)] = 8
-    """Validations, of which a run has about 20, without a better one until it ends; 0 never ends early."""
-    replay: bool = True
-    """Whether to rehearse what the base knows."""
-    check_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    reject_rate: Annotated[float, Field(gt=0, lt=1)] = 0.005
-    """False-reject rates the limits aim at."""
-    precision: TrainingPrecision = "float32"
-
-    @model_validator(mode="after")
-    def _is_possible(self) -> Self:
-        if (self.steps is None) == (self.minutes is None):
-            raise ValueError("give either steps or minutes")
-        if self.check_rate < self.reject_rate:
-            raise ValueError("the check rate must not lie below the reject rate")
-        return self
-
-    @property
-    def rates(self) -> Rates:
-        return Rates(check=self.check_rate, reject=self.reject_rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,14 +81,6 @@ class Progress:
     validation: Validation | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """A photo that could not be read."""
-
-    name: str
-    reason: str
-
-
 class Finetuning:
     """One run. Trains the base's own detector, which nobody else may use meanwhile."""
 
@@ -167,6 +109,7 @@ class Finetuning:
         self.refused: list[Refusal] = []
         self._photos = list(photos)
         self._names = names
+        self._reader = PhotoReader(base)
         self._store = RehearsalStore(replay_folder)
         self._state_path = state_path
         self._known: dict[str, Rehearsal] = {}
@@ -297,10 +240,10 @@ class Finetuning:
     # Reading
 
     def _read_photos(self) -> Iterator[Preparation]:
-        readable: list[_Photo] = []
+        readable: list[GoodPhoto] = []
         for done, path in enumerate(self._photos, start=1):
             try:
-                readable.append(self._photo(path))
+                readable.append(self._reader.read(path, self._name(path)))
             except InputError as error:
                 self.refused.append(
                     Refusal(name=self._name(path), reason=str(error).removeprefix(f"{path.name}: "))
@@ -311,32 +254,10 @@ class Finetuning:
                 f"{len(readable)} of {len(self._photos)} photos can be used; at least {MIN_PHOTOS} good "
                 "parts are needed, and 20 or more for limits that mean something. Add good photos."
             )
-        share = round(_HELD_OUT_SHARE * len(readable))
-        count = min(max(share, _HELD_OUT_AT_LEAST), _HELD_OUT_AT_MOST)
-        order = np.random.default_rng(self.spec.seed).permutation(len(readable))
-        self._held_out = [readable[index] for index in order[:count]]
-        self._train = [readable[index] for index in order[count:]]
-
-    def _photo(self, path: Path) -> "_Photo":
-        pixels = load_image(path, max_megapixels=MAX_MEGAPIXELS_IN_BATCH).pixels
-        item = self._model_input(pixels)
-        tiles = item.tiles
-        return _Photo(
-            name=self._name(path),
-            path=path,
-            encoded=next(encode(self.detector, [item])),
-            canvas=(item.pixels * 255 + 0.5).astype(np.uint8),
-            golden=(tiles[len(tiles) // 2] * 255 + 0.5).astype(np.uint8),
-        )
+        self._train, self._held_out = divided(readable, seed=self.spec.seed)
 
     def _name(self, path: Path) -> str:
         return self._names.get(path.name, path.name)
-
-    def _model_input(self, pixels: np.ndarray) -> ModelInput:
-        config = self.base.config
-        return ModelInput.from_pixels(
-            pixels, side=self.detector.side, resize=config.resize, tiles=config.tiles
-        )
 
     def _recall(self) -> Iterator[Preparation]:
         """Find what the base knows."""
@@ -383,9 +304,7 @@ class Finetuning:
         for photo in self._train:
             yield photo.encoded
             if self.spec.augmentations:
-                pixels = load_image(photo.path, max_megapixels=MAX_MEGAPIXELS_IN_BATCH).pixels
-                others = variants(pixels, self.spec.augmentations)
-                yield from encode(self.detector, (self._model_input(other) for other in others))
+                yield from self._reader.variants(photo, self.spec.augmentations)
 
     # Choosing the best state
 
@@ -423,10 +342,10 @@ class Finetuning:
 
     def _read_state(self) -> dict[str, Any] | None:
         """The state of an interrupted run, as the main process finds it."""
-        found = [None]
-        if processes().is_main_process and self._state_path is not None and self._state_path.exists():
-            found = [torch.load(self._state_path, map_location="cpu", weights_only=True)]
-        return _shared(found[0])
+        found = None
+        if processes().is_main_process and self._state_path is not None:
+            found = run_state.read(self._state_path)
+        return _shared(found)
 
     def _write_state(self) -> None:
         if self._state_path is None or not processes().is_main_process:
@@ -439,14 +358,7 @@ class Finetuning:
             "history": self._history,
             "run": self._identity(),
         }
-        content = io.BytesIO()  # torch hides why a file could not be written
-        torch.save(state, content)
-        temporary = self._state_path.with_suffix(".partial")
-        try:
-            temporary.write_bytes(content.getbuffer())
-            temporary.replace(self._state_path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        run_state.write(self._state_path, state)
 
     def _identity(self) -> dict[str, str]:
         return {"base": self.base.sha256, "category": self.spec.category}
@@ -533,19 +445,6 @@ class Finetuning:
             "torch": torch.__version__,
             "version": __version__,
         }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Photo:
-    """A good part, read."""
-
-    name: str
-    path: Path
-    encoded: EncodedImage
-    canvas: np.ndarray
-    """(M, N, 3) uint8."""
-    golden: np.ndarray
-    """(S, S, 3) uint8: the middle tile, for the self-test."""
 
 
 def _shared(value: Shared) -> Shared:

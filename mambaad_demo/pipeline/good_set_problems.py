@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
+from mambaad_demo.pipeline.finetune_spec import MIN_PHOTOS
 from mambaad_demo.pipeline.good_set_words import USUAL, photos_text
-
-MIN_GOOD = 5
-"""Usable photos without which nothing is trained: some to learn from, some for the limits."""
 
 
 def problems(
@@ -25,10 +23,10 @@ def problems(
         copies: groups of photos that are the same.
         blank: photos that show nothing.
     """
-    if usable >= MIN_GOOD:
+    if usable >= MIN_PHOTOS:
         return []
     if not count and not refused:
-        return [f"There are no photos. Choose at least {MIN_GOOD} of good parts, better {USUAL} or more."]
+        return [f"There are no photos. Choose at least {MIN_PHOTOS} of good parts, better {USUAL} or more."]
     if not count:
         return [
             f"None of the {len(refused)} files can be read. The first: {refused[0][1]} Copy the photos "
@@ -36,7 +34,7 @@ def problems(
         ]
     if count > 1 and len(copies) == 1 and len(copies[0]) == count:
         return [
-            f"All {count} photos are the same one. Take one photo each of at least {MIN_GOOD} good parts."
+            f"All {count} photos are the same one. Take one photo each of at least {MIN_PHOTOS} good parts."
         ]
     extra = sum(map(len, copies)) - len(copies)
     lost = [
@@ -46,6 +44,6 @@ def problems(
     ]
     why = "; ".join(part for part in lost if part)
     return [
-        f"{photos_text(usable)} can be used{f' ({why})' if why else ''}; {MIN_GOOD} is the least. Add photos "
-        f"of good parts, better {USUAL} or more."
+        f"{photos_text(usable)} can be used{f' ({why})' if why else ''}; {MIN_PHOTOS} is the least. Add "
+        f"photos of good parts, better {USUAL} or more."
     ]

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mambaad_demo.pipeline import good_set_words
+from mambaad_demo.pipeline.finetune_spec import MIN_PHOTOS
 from mambaad_demo.pipeline.good_set_outliers import Finding
-from mambaad_demo.pipeline.good_set_problems import MIN_GOOD, problems
+from mambaad_demo.pipeline.good_set_problems import problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ class GoodSetReport:
             good_set_words.darkness(self.brightness),
             good_set_words.sizes(self.sizes),
             good_set_words.mixed_colors(self.gray, count=self.count),
-            good_set_words.few(self.usable) if self.usable >= MIN_GOOD else "",
+            good_set_words.few(self.usable) if self.usable >= MIN_PHOTOS else "",
         ]
         return [words for words in said if words]
 

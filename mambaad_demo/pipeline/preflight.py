@@ -17,12 +17,10 @@ from mambaad_demo.pipeline.good_set_estimate import Estimate, estimate
 from mambaad_demo.pipeline.good_set_oddness import PatchSample, odd_ones
 from mambaad_demo.pipeline.good_set_outliers import Finding, badly_exposed, blurred
 from mambaad_demo.pipeline.good_set_photos import GoodPicture, Photo, read_photo
-from mambaad_demo.pipeline.good_set_problems import MIN_GOOD
 from mambaad_demo.pipeline.good_set_report import GoodSetReport
 from mambaad_demo.pipeline.predictor import Predictor
 
 __all__ = [
-    "MIN_GOOD",
     "Estimate",
     "Finding",
     "GoodPicture",

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mambaad_demo.pipeline import good_set_words
-from mambaad_demo.pipeline.preflight import MIN_GOOD, Finding, GoodSetReport
+from mambaad_demo.pipeline.finetune_spec import MIN_PHOTOS
+from mambaad_demo.pipeline.preflight import Finding, GoodSetReport
 from mambaad_demo.ui.good_set_look import Look, Pace
 from mambaad_demo.ui.present import data_uri, grouped
 from mambaad_demo.ui.present_train import duration
@@ -44,7 +45,7 @@ def report_html(look: Look) -> str:
     return render(
         "preflight.html",
         count=report.count,
-        fewest=MIN_GOOD,
+        fewest=MIN_PHOTOS,
         can_train=report.can_train,
         problems=report.problems,
         warnings=[words for words in report.warnings if words not in said],

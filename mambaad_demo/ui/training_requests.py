@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from mambaad_demo.data.picture_sets import Picture
 from mambaad_demo.errors import InputError
-from mambaad_demo.pipeline.finetuning import FinetuneSpec
+from mambaad_demo.pipeline.finetune_spec import FinetuneSpec
 from mambaad_demo.storage import text
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui.desk import SOMEBODY, Desk

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from mambaad_demo.hub.checkpoints import load_folder
-from mambaad_demo.pipeline.finetuning import FinetuneSpec, Finetuning
+from mambaad_demo.pipeline.finetune_spec import FinetuneSpec
+from mambaad_demo.pipeline.finetuning import Finetuning
 from mambaad_demo.pipeline.training import processes
 
 base, photos, out = map(Path, sys.argv[1:])

@@ -22,7 +22,9 @@ from mambaad_demo.hub.self_test import pattern_images
 from mambaad_demo.models.detector import Detector, build_detector
 from mambaad_demo.pipeline import finetuning
 from mambaad_demo.pipeline.calibration import calibrate
-from mambaad_demo.pipeline.finetuning import FinetuneSpec, Finetuning, Progress
+from mambaad_demo.pipeline.encoded_images import encode
+from mambaad_demo.pipeline.finetune_spec import FinetuneSpec
+from mambaad_demo.pipeline.finetuning import Finetuning, Progress
 from mambaad_demo.pipeline.held_out import HeldOutParts, Judgment
 from mambaad_demo.pipeline.inference import ModelInput
 from mambaad_demo.pipeline.predictor import Predictor
@@ -234,7 +236,7 @@ def test_known_parts_are_rehearsed_and_get_limits_for_the_new_weights(
         )
         for index in range(20, 32)
     ]
-    images = list(finetuning.encode(base.detector, crosses))
+    images = list(encode(base.detector, crosses))
     known = Rehearsal(train=images[:6], held_out=images[6:])
     store = RehearsalStore(tmp_path / "replay")
     store.keep(base.sha256, base, "crosses", known, inherited=[])
@@ -318,7 +320,7 @@ def test_a_version_from_a_version_is_made_even_where_nothing_got_better(
 
 def test_a_half_written_rehearsal_is_none(base: Checkpoint, photos: list[Path], tmp_path: Path) -> None:
     store = RehearsalStore(tmp_path)
-    images = list(finetuning.encode(base.detector, (first_input(path) for path in photos[:4])))
+    images = list(encode(base.detector, (first_input(path) for path in photos[:4])))
     store.keep(base.sha256, base, "crosses", Rehearsal(train=images[:2], held_out=images[2:]), inherited=[])
     (missing,) = tmp_path.rglob("train.safetensors")
     missing.unlink()

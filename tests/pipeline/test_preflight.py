@@ -11,8 +11,9 @@ from PIL import Image, ImageFilter
 
 from mambaad_demo.errors import UnreadableImageError
 from mambaad_demo.pipeline import model_thread
+from mambaad_demo.pipeline.finetune_spec import MIN_PHOTOS
 from mambaad_demo.pipeline.predictor import Predictor
-from mambaad_demo.pipeline.preflight import MIN_GOOD, GoodPicture, examine_good_set
+from mambaad_demo.pipeline.preflight import GoodPicture, examine_good_set
 from tests.conftest import textured
 
 
@@ -71,30 +72,33 @@ def test_what_cannot_be_had_when_its_turn_comes_is_refused(predictor):
     assert report.refused == (("a.png", "It is damaged in the zip file."),)
 
 
-def test_a_photo_of_more_than_twelve_megapixels_is_refused(predictor):
-    huge = io.BytesIO()
-    Image.new("L", (4000, 3100)).save(huge, "PNG")
+def test_a_phone_photo_of_twelve_megapixels_is_read_and_a_larger_one_refused(predictor):
+    sizes = {"phone.png": (4032, 3024), "huge.png": (4200, 3100)}
+    pictures = []
+    for name, size in sizes.items():
+        content = io.BytesIO()
+        Image.new("L", size).save(content, "PNG")
+        pictures.append(GoodPicture(name=name, content=content.getvalue()))
 
-    report = examine_good_set(
-        predictor, [*good_set(6), GoodPicture(name="huge.png", content=huge.getvalue())]
-    )
+    refused = dict(examine_good_set(predictor, [*good_set(6), *pictures]).refused)
 
-    assert "12.4 megapixels" in dict(report.refused)["huge.png"]
+    assert list(refused) == ["huge.png"]
+    assert "13.02 megapixels" in refused["huge.png"]
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, MIN_GOOD - 1])
+@pytest.mark.parametrize("count", [0, 1, 3, MIN_PHOTOS - 1])
 def test_fewer_than_five_photos_are_refused_with_the_reason(predictor, count):
     report = examine_good_set(predictor, good_set(count))
 
     assert not report.can_train
     (problem,) = report.problems
     assert (f"{count} photo" if count else "no photos") in problem
-    assert f"{MIN_GOOD}" in problem
+    assert f"{MIN_PHOTOS}" in problem
     assert report.leave_out == report.odd == ()
 
 
 def test_five_photos_are_enough_and_said_to_be_few(predictor):
-    report = examine_good_set(predictor, good_set(MIN_GOOD))
+    report = examine_good_set(predictor, good_set(MIN_PHOTOS))
 
     assert report.can_train
     assert "5 photos" in report.warnings[-1]

@@ -1,7 +1,7 @@
 """What is asked of a fine-tuning job, kept with its row in the store so that it can be resumed."""
 
 from mambaad_demo.hub.schemas import Border, CheckpointName
-from mambaad_demo.pipeline.finetuning import FinetuneSpec
+from mambaad_demo.pipeline.finetune_spec import FinetuneSpec
 
 
 class TrainingSpec(Border):

@@ -35,7 +35,8 @@ from mambaad_demo.workflow.training.events import (
 from mambaad_demo.workflow.training.layout import ExitStatus, JobFolder, Order, write_whole
 
 if TYPE_CHECKING:  # the engine brings torch along, for which stand-ins need not wait
-    from mambaad_demo.pipeline.finetuning import Preparation, Progress, Refusal
+    from mambaad_demo.pipeline.finetune_photos import Refusal
+    from mambaad_demo.pipeline.finetuning import Preparation, Progress
 
 DISK_FULL = "The disk is full. Free some space, then resume."
 UNEXPECTED = "It failed unexpectedly; its log says where. Resume goes on from the last validation."

@@ -14,7 +14,7 @@ from mambaad_demo.data.folders import IMAGE_SUFFIXES
 from mambaad_demo.data.picture_sets import Picture
 from mambaad_demo.data.uploads import load_image, read_file
 from mambaad_demo.errors import InputError, TooFewImagesError, UnreadableImageError
-from mambaad_demo.pipeline.finetuning import MIN_PHOTOS
+from mambaad_demo.pipeline.finetune_spec import MIN_PHOTOS
 from mambaad_demo.pipeline.predictor import MAX_MEGAPIXELS_IN_BATCH
 from mambaad_demo.workflow.batches import pictures_of
 from mambaad_demo.workflow.training.events import EventLog, Note, left_out

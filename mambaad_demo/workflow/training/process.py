@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from mambaad_demo.hub.loading import load_folder
-from mambaad_demo.pipeline.finetuning import FinetuneSpec, Finetuning
+from mambaad_demo.pipeline.finetune_spec import FinetuneSpec
+from mambaad_demo.pipeline.finetuning import Finetuning
 from mambaad_demo.workflow.training.layout import JobFolder, Order
 from mambaad_demo.workflow.training.loop import run_job
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mambaad_demo.errors import UnknownReleaseError
-from mambaad_demo.pipeline.finetuning import FinetuneSpec
+from mambaad_demo.pipeline.finetune_spec import FinetuneSpec
 from mambaad_demo.workflow.training.job_folder import TrainingSpec
 
 LONGEST = 60.0  # seconds that a test waits for another process before it fails

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from mambaad_demo.pipeline.catalog import Catalog
-from mambaad_demo.pipeline.finetuning import FinetuneSpec
+from mambaad_demo.pipeline.finetune_spec import FinetuneSpec
 from mambaad_demo.storage.jobs import JobState
 from mambaad_demo.workflow.training.job_folder import TrainingSpec
 from mambaad_demo.workflow.training.runner import TrainingRunner
