@@ -1,32 +1,52 @@
 """Files from the Hub: allow-listed repositories, pinned revisions, and its errors translated into ours, once.
 
 The Hub library caches, resumes and honors `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE`; nothing here
-repeats that.
+repeats that. What it leaves out is added: an end to every wait, and a look at the content of large files.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, errors, hf_hub_download, snapshot_download
+from huggingface_hub import (
+    HfApi,
+    errors,
+    hf_hub_download,
+    snapshot_download,
+)
 from huggingface_hub.errors import (
     EntryNotFoundError,
+    FileMetadataError,
+    HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 
-from mambaad_demo.errors import CheckpointNotFoundError, HubUnreachableError, UnknownReleaseError
+from mambaad_demo.errors import (
+    CheckpointCorruptError,
+    CheckpointError,
+    CheckpointNotFoundError,
+    HubUnreachableError,
+    UnknownReleaseError,
+)
 from mambaad_demo.hub.manifest import FULL_REVISION, Release
+from mambaad_demo.hub.waits import limit_waits
+from mambaad_demo.hub.weights import file_sha256
 
 HTTP_ERROR: type[Exception] = vars(errors)["HTTPError"]
 """Of the HTTP library below the Hub library, which is not the same in all its versions."""
 
+_NO_HUB = (JSONDecodeError, UnicodeDecodeError, FileMetadataError)
+"""What comes of the answers of other servers: a login page, say."""
+
 _REFERENCE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^@/]+)", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Download = Callable[..., Any]
 """`huggingface_hub.snapshot_download`, `hf_hub_download`, or a stand-in in tests."""
@@ -78,21 +98,45 @@ def fetch_folder(
     Raises:
         CheckpointNotFoundError: no such repository, commit or file.
         HubUnreachableError: not cached, and the Hub did not answer.
+        CheckpointCorruptError: a large file is not what the Hub announced.
     """
+    wanted = sorted(files)
     with translated_errors(reference.repo):
-        return Path(
-            download(repo_id=reference.repo, revision=reference.revision, allow_patterns=sorted(files))
-        )
+        folder = Path(download(repo_id=reference.repo, revision=reference.revision, allow_patterns=wanted))
+        for file in wanted:
+            _require_announced(folder / file, reference.repo)
+    return folder
 
 
 def fetch_published(release: Release, *, download: Download = hf_hub_download) -> Path:
     """Path of the one file of a published release with a pinned revision.
 
     Raises:
-        CheckpointNotFoundError, HubUnreachableError: as for `fetch_folder`.
+        CheckpointNotFoundError, HubUnreachableError, CheckpointCorruptError: as for `fetch_folder`; the last
+            also where the Hub answers with another commit.
     """
+    file = release.files[0].path
     with translated_errors(str(release.repo)):
-        return Path(download(repo_id=release.repo, revision=release.revision, filename=release.files[0].path))
+        path = Path(download(repo_id=release.repo, revision=release.revision, filename=file))
+        _require_announced(path, str(release.repo))
+    place = Path("snapshots", str(release.revision), file).parts  # in the library's cache
+    if "snapshots" in path.parts and path.parts[-len(place) :] != place:
+        raise CheckpointCorruptError(
+            f"The Hub answered with another commit of {release.repo} than {release.revision}; it is not "
+            "used. Try again later."
+        )
+    return path
+
+
+def _require_announced(path: Path, repo: str) -> None:
+    """Discard a large file whose content is not what the Hub announced; its library compares lengths only."""
+    blob = path.resolve()  # in the library's cache, named by its SHA-256
+    if blob.is_file() and _SHA256.fullmatch(blob.name) and file_sha256(blob) != blob.name:
+        path.unlink()
+        blob.unlink()
+        raise CheckpointCorruptError(
+            f"{path.name} of {repo} is not what the Hub announced and was discarded. Fetch it again."
+        )
 
 
 def list_commits(repo: str) -> list[str]:
@@ -122,22 +166,54 @@ def pinned(release: Release, *, commits: Callable[[str], Iterable[str]] = list_c
 
 @contextmanager
 def translated_errors(repo: str) -> Iterator[None]:
-    """Turn the Hub library's errors into ours, keeping the cause."""
+    """Turn the Hub library's errors into ours, keeping the cause; inside, no request waits forever."""
+    limit_waits()
     try:
         yield
-    except LocalEntryNotFoundError as error:  # a subclass of EntryNotFoundError: must come first
-        raise HubUnreachableError(
-            f"{repo} is not cached here and the Hub did not answer. Connect once, or use an embedded "
-            "checkpoint."
-        ) from error
-    except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
-        raise CheckpointNotFoundError(
-            f"{repo} is missing on the Hub, is private, or lacks the revision or file asked for. Check the "
-            "manifest."
-        ) from error
     except HFValidationError as error:
         raise UnknownReleaseError(f"{repo!r} is no valid repository name. Write it as owner/name.") from error
-    except (HTTP_ERROR, OSError) as error:  # statuses and broken connections; offline mode and time-outs
-        raise HubUnreachableError(
-            f"The Hub did not deliver {repo}. Try again later, or use an embedded checkpoint."
-        ) from error
+    except (HTTP_ERROR, EntryNotFoundError, OSError, *_NO_HUB) as error:  # OSError: offline mode, time-outs
+        raise _ours(repo, error) from error
+
+
+def _ours(repo: str, error: Exception) -> CheckpointError:
+    """Our error for one of the Hub library: what happened, and what to do next."""
+    is_uncached = isinstance(error, LocalEntryNotFoundError)  # a subclass of EntryNotFoundError
+    reason = error.__cause__ if is_uncached else error
+    if isinstance(reason, (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError)):
+        return CheckpointNotFoundError(
+            f"{repo} is missing on the Hub, is private, or lacks the revision or file asked for. Check the "
+            "manifest."
+        )
+    if isinstance(reason, HfHubHTTPError):
+        return HubUnreachableError(_refusal(repo, reason.response.status_code))
+    if isinstance(reason, _NO_HUB):
+        return HubUnreachableError(
+            f"What came for {repo} is no answer of a Hub. Check HF_ENDPOINT, and whether a proxy or a login "
+            "page stands in between."
+        )
+    if is_uncached:
+        return HubUnreachableError(
+            f"{repo} is not cached here and the Hub did not answer. Connect once, or use an embedded "
+            "checkpoint."
+        )
+    return HubUnreachableError(
+        f"The Hub did not deliver {repo}. Try again later, or use an embedded checkpoint."
+    )
+
+
+def _refusal(repo: str, status: int) -> str:
+    """What an answer of the Hub means that is no success."""
+    if status in (401, 403):
+        return (
+            f"The Hub refused {repo} (status {status}). Check HF_TOKEN: it may be missing, out of date, or "
+            "without the right to read."
+        )
+    if status == 429:
+        return (
+            f"The Hub limits how often it is asked (status 429) and did not deliver {repo}. Try again in a "
+            "few minutes; with HF_TOKEN set it allows more."
+        )
+    return (
+        f"The Hub did not deliver {repo} (status {status}). Try again later, or use an embedded checkpoint."
+    )

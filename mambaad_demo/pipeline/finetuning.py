@@ -114,6 +114,7 @@ class Finetuning:
         self._state_path = state_path
         self._known: dict[str, Rehearsal] = {}
         self._unknown: list[str] = []
+        self._before: dict[str, dict[str, float]] = {}
         self._best = {name: tensor.clone() for name, tensor in self._learned().items()}
         self._best_step = 0
         self._best_judgment = Judgment(loss=math.inf, separation=0, median_score=0)
@@ -129,7 +130,10 @@ class Finetuning:
         yield from self._read_photos()
         yield from self._recall()
         self._parts = HeldOutParts([image.encoded for image in self._held_out], seed=self.spec.seed)
-        self._before = self._judged_known()
+        for done, (name, known) in enumerate(self._known.items(), start=1):
+            if known.held_out:
+                self._before[name] = self._judged(known)
+            yield Preparation(what="measuring known parts", done=done, total=len(self._known))
         cache, shares = self._cache()
         config = TrainingConfig(
             steps=self.spec.steps,

@@ -67,7 +67,7 @@ def test_a_new_part_is_taught_promoted_and_inspected(
     page.close()  # the training does not notice
 
     page = opened(browser, training_url)
-    expect(page.locator("#train-status")).to_contain_text("done", timeout=3 * MINUTE)
+    expect(page.locator("#train-status")).to_contain_text("done", timeout=5 * MINUTE)
     expect(page.locator("#train-report")).to_contain_text("bracket-1")
     page.reload()
     page.get_by_role("tab", name="Train", exact=True).click()
