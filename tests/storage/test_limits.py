@@ -79,6 +79,19 @@ def test_what_was_judged_by_replaced_limits_catches_up_with_those_in_force(works
     assert list(verdicts(workspace).values()) == ["accept", "check", "reject", "reject"]
 
 
+def test_catching_up_leaves_the_results_of_others_alone(workspace, predictor):
+    other = workspace.of("others")
+    for one in (workspace, other):
+        set_limits(one, predictor, LOOSE)
+        inspect(one, predictor, PARTS)
+    judge = limits.in_force(workspace, predictor)
+    before = verdicts(other)
+    set_limits(workspace, predictor, STRICT)
+    limits.catch_up(workspace, judge)
+    assert verdicts(other) == before
+    assert verdicts(workspace) != before
+
+
 def test_where_all_sets_were_taken_back_results_catch_up_with_the_checkpoints_own(workspace, predictor):
     set_limits(workspace, predictor, STRICT)
     judge = limits.in_force(workspace, predictor)

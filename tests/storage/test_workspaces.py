@@ -139,6 +139,7 @@ FOR_ALL = {
     "delete_old_workspaces": "cleans the whole store",
     "discard": "versions belong to all",
     "filtered": "a part of queries that are tried here",
+    "catch_up": "judges what is stored: test_limits.py",
     "in_force": "gives a predictor in any case: test_limits.py",
     "mark_orphans": "runs once at the start of a server",
     "newest_ids": "a part of queries that are tried here",
