@@ -2,9 +2,12 @@
 
 import os
 import signal
+from functools import partial
 from types import FrameType
 
 from mambaad_demo.pipeline.catalog import Catalog
+from mambaad_demo.pipeline.predictor import Predictor
+from mambaad_demo.pipeline.zero_gpu import ZeroGpu
 from mambaad_demo.settings import Settings
 from mambaad_demo.storage.jobs import mark_orphans
 from mambaad_demo.storage.workspace import Workspace
@@ -25,14 +28,7 @@ def main() -> None:
         os.environ["GRADIO_TEMP_DIR"] = str(uploads)
         delete_old_files(uploads, minutes=settings.retention_minutes)
     signal.signal(signal.SIGTERM, _interrupt)
-    catalog = Catalog(
-        settings.checkpoints,
-        versions_root=settings.versions,
-        replay_root=settings.replay,
-        device=settings.device,
-        kernel=settings.kernel,
-        precision=settings.precision,
-    )
+    catalog = _catalog(settings)
     store = Workspace.open(settings.database_url, settings.files_url)
     runner = BatchRunner(catalog, settings.home / "batches", finish=read_folder_labels)
     trainings = TrainingRunner(
@@ -65,6 +61,27 @@ def main() -> None:
         )
     finally:
         desk.close()
+
+
+def _catalog(settings: Settings) -> Catalog:
+    """The checkpoints; where a GPU is lent for one call at a time, the server itself keeps off it."""
+    lends = settings.on_zero_gpu and settings.device != "cpu"
+    open_on = partial(
+        Predictor.from_checkpoint,
+        kernel=settings.kernel,
+        precision=settings.precision,
+        checkpoints_root=settings.checkpoints,
+        versions_root=settings.versions,
+    )
+    return Catalog(
+        settings.checkpoints,
+        versions_root=settings.versions,
+        replay_root=settings.replay,
+        device="cpu" if lends else settings.device,
+        kernel=settings.kernel,
+        precision=settings.precision,
+        zero_gpu=ZeroGpu(lambda name: open_on(name, device=settings.device).runner) if lends else None,
+    )
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -70,6 +70,9 @@ class Settings:
     on_space: bool = False
     """Whether a Hugging Face Space runs this process (`SPACE_ID` is set)."""
 
+    on_zero_gpu: bool = False
+    """Whether that Space lends a GPU for one call at a time (`SPACES_ZERO_GPU`)."""
+
     @property
     def versions(self) -> Path:
         """Folder of the checkpoints that were fine-tuned here."""
@@ -124,6 +127,7 @@ class Settings:
             host=given.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),
             port=_integer(given, "PORT" if "PORT" in given else "GRADIO_SERVER_PORT", default=DEFAULT_PORT),
             on_space=on_space,
+            on_zero_gpu=given.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"),
         )
 
 

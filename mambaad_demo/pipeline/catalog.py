@@ -16,6 +16,7 @@ from mambaad_demo.models.encoder import Precision
 from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.pipeline.rehearsal import RehearsalStore
+from mambaad_demo.pipeline.zero_gpu import ZeroGpu
 
 TOMBSTONE = "discarded.json"
 """What the configuration of a deleted version is called: its folder stays, so that its name is not given to
@@ -34,7 +35,9 @@ class Catalog:
         device: str = "auto",
         kernel: str = "auto",
         precision: Precision = "float32",
+        zero_gpu: ZeroGpu | None = None,
     ) -> None:
+        self._zero_gpu = zero_gpu
         self._root = checkpoints_root
         self._versions_root = versions_root
         self._replay = RehearsalStore(replay_root)
@@ -108,5 +111,8 @@ class Catalog:
 
     def _load(self, name: str) -> Predictor:
         if name not in self._predictors:
-            self._predictors[name] = self._open(name)
+            predictor = self._open(name)
+            if self._zero_gpu is not None:
+                predictor.runner = self._zero_gpu.runner(name, predictor.runner)
+            self._predictors[name] = predictor
         return self._predictors[name]

@@ -71,7 +71,13 @@ def mapped(detector: Detector, images: Sequence[EncodedImage]) -> ModelOutput:
         maps.append(image.geometry.tiling.blend(tiles))
         embeddings.append(np.concatenate(parts).mean(axis=0))
     milliseconds = (time.perf_counter() - started) * 1000
-    return ModelOutput(maps=maps, embeddings=np.stack(embeddings), milliseconds=milliseconds)
+    return ModelOutput(
+        maps=maps,
+        embeddings=np.stack(embeddings),
+        milliseconds=milliseconds,
+        device=device.type,
+        kernel=detector.resolved_kernel(device),
+    )
 
 
 def write_encoded(path: Path, images: Sequence[EncodedImage], *, resize: Resize, tiles: int) -> None:

@@ -8,7 +8,7 @@ Predictor, calibration and evaluation share it, so all three see exactly the sam
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -53,6 +53,15 @@ class ModelOutput:
     """(B, E) float32 encoder embeddings, the mean over an image's tiles."""
     milliseconds: float
     """Wall time of the call, waiting for the device included, waiting for the lock not."""
+    device: str
+    """`cpu` or `cuda`."""
+    kernel: str
+    """The selective-scan backend that ran."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about how this was computed."""
+
+    def with_note(self, note: str) -> "ModelOutput":
+        return replace(self, notes=(*self.notes, note))
 
 
 class DetectorRunner:
@@ -100,6 +109,8 @@ class DetectorRunner:
             ],
             embeddings=np.stack([part[:, side**2 :].mean(axis=0) for part in parts]),
             milliseconds=milliseconds,
+            device=self.device.type,
+            kernel=self.kernel,
         )
 
     def _run(self, stacked: np.ndarray) -> np.ndarray:

@@ -11,6 +11,8 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -30,8 +32,9 @@ def run(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Res
 
 
 def submit(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Future[Result]:
-    """Call a function on the model thread some time, without waiting."""
-    return _executor.submit(function, *args, **kwargs)
+    """Call a function on the model thread some time, without waiting, in the caller's context: on a Space it
+    says whose request this is."""
+    return _executor.submit(copy_context().run, partial(function, *args, **kwargs))
 
 
 def _new_executor() -> ThreadPoolExecutor:

@@ -22,7 +22,7 @@ from mambaad_demo.hub.checkpoints import Checkpoint, load_checkpoint
 from mambaad_demo.hub.schemas import MOST_TILES, CalibrationFile, CategoryCalibration, Rates
 from mambaad_demo.models.encoder import Precision
 from mambaad_demo.pipeline.calibration import calibration_sha256, limits_from_scores, scale_of
-from mambaad_demo.pipeline.inference import DetectorRunner, ModelInput, image_score
+from mambaad_demo.pipeline.inference import DetectorRunner, ModelInput, ModelOutput, image_score
 from mambaad_demo.pipeline.prediction import UNKNOWN_CATEGORY, Limits, Prediction, Region, Verdict
 from mambaad_demo.pipeline.regions import find_regions
 from mambaad_demo.pipeline.suggestion import CategoryIndex, Suggestion
@@ -237,10 +237,9 @@ class Predictor:
         if not images:
             return []
         output = self.runner([image.model_input for image in images])
-        share = output.milliseconds / len(images)
         return [
             self._prediction(
-                image, anomaly_map, self._index.suggest(embedding, given=category), category, share
+                image, anomaly_map, self._index.suggest(embedding, given=category), category, output
             )
             for image, anomaly_map, embedding in zip(images, output.maps, output.embeddings, strict=True)
         ]
@@ -251,7 +250,7 @@ class Predictor:
         anomaly_map: np.ndarray,
         suggestion: Suggestion | None,
         given: str | None,
-        model_ms: float,
+        output: ModelOutput,
     ) -> Prediction:
         start = time.perf_counter()
         category = given or (suggestion.category if suggestion else UNKNOWN_CATEGORY)
@@ -263,6 +262,7 @@ class Predictor:
         regions: tuple[Region, ...] = ()
         if limits.check is not None and verdict is not Verdict.ACCEPT:
             regions = regions_from(full_map, limits.check, image.model_input.geometry)
+        model_ms = output.milliseconds / len(output.maps)
         timings = image.timings_ms | {"model": model_ms, "map": _milliseconds_since(start)}
         height, width = full_map.shape
         return Prediction(
@@ -289,12 +289,12 @@ class Predictor:
             verdict=verdict,
             regions=regions,
             timings_ms=timings | {"total": sum(timings.values())},
-            kernel=self.kernel,
-            device=self.device,
+            kernel=output.kernel,
+            device=output.device,
             precision=self.precision,
             version=__version__,
             tiles=len(image.model_input.geometry.tiling),
-            notes=(*image.notes, *self._notes(category, suggestion, given)),
+            notes=(*image.notes, *output.notes, *self._notes(category, suggestion, given)),
         )
 
     def _notes(self, category: str, suggestion: Suggestion | None, given: str | None) -> Iterator[str]:
