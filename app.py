@@ -49,7 +49,7 @@ def main() -> None:
         is_private=settings.on_space,
         retention_minutes=settings.retention_minutes,
     )
-    app = build_app(catalog, desk, retention_minutes=settings.retention_minutes)
+    app = build_app(catalog, desk, retention_minutes=settings.retention_minutes, on_space=settings.on_space)
     try:
         app.launch(
             **launch_options(

@@ -10,6 +10,8 @@ from mambaad_demo.ui.inspection import Inspection, Question
 
 PROMPT = "# Drop, paste or take a photo\nPNG · JPEG · TIFF · WebP · BMP\n8 to 16 bit, up to 40 MP"
 
+DUPLICATE = "Copy this Space: private, with hardware of your own"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
@@ -45,13 +47,20 @@ class InspectPage:
     """Paths of what this visitor uploaded and downloaded, so that it can be deleted on request."""
 
 
-def draw_inspect_page(checkpoints: tuple[str, ...], first: Opening) -> InspectPage:
-    """Draw the page into the surrounding Blocks, showing its opening."""
+def draw_inspect_page(checkpoints: tuple[str, ...], first: Opening, *, on_space: bool) -> InspectPage:
+    """Draw the page into the surrounding Blocks, showing its opening.
+
+    Args:
+        checkpoints: names to choose from.
+        first: what the page shows when it opens.
+        on_space: whether strangers share a Space, who then can take a copy of their own.
+    """
     shows = first.inspection
     with gr.Row(elem_id="inspect"):
         with gr.Column(elem_id="inspect-input", min_width=0):
             with gr.Column(elem_classes="card"):
                 photo = photo_input(elem_id="photo")
+                gr.DuplicateButton(DUPLICATE, visible=on_space)
                 notice = fragment(present.notice_html(first.problem), elem_id="notice")
                 product = gr.Dropdown(present.category_choices(shows), value="", label="Product")
                 checkpoint = gr.Dropdown(list(checkpoints), label="Checkpoint")

@@ -39,7 +39,7 @@ def opening(inspector: Inspector) -> Opening:
 
 
 def build_inspect_tab(
-    inspector: Inspector, first: Opening, *, chips: gr.HTML, retention_minutes: int
+    inspector: Inspector, first: Opening, *, chips: gr.HTML, retention_minutes: int, on_space: bool = False
 ) -> InspectPage:
     """Draw the Inspect page into the surrounding Blocks and wire it to `inspector`.
 
@@ -48,8 +48,9 @@ def build_inspect_tab(
         first: what the page shows when it opens.
         chips: the part of the top bar that says what is in force.
         retention_minutes: how long uploads are kept, for the top bar.
+        on_space: whether this is a Space that a visitor can copy.
     """
-    page = draw_inspect_page(inspector.catalog.names(), first)
+    page = draw_inspect_page(inspector.catalog.names(), first, on_space=on_space)
 
     def answer(question: Question, shown: Question | None) -> Updates:
         """The page after a question: its answer, or why there is none beside what it showed before."""

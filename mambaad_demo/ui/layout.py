@@ -33,13 +33,14 @@ from mambaad_demo.workflow.figures.summary import FigureBook
 TITLE = "MambaAD Inspector"
 
 
-def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int) -> gr.Blocks:
+def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int, on_space: bool = False) -> gr.Blocks:
     """Assemble the app; the first sample part is inspected on the way, so the default checkpoint gets loaded.
 
     Args:
         catalog: predictors by name.
         desk: stored work.
         retention_minutes: minutes until a visitor's files are deleted.
+        on_space: whether a Hugging Face Space serves it.
     """
     inspector = Inspector(catalog, SampleShelf(), adjusted=desk.adjusted, default_for=desk.default_for)
     comparer = Comparer(inspector)
@@ -66,7 +67,9 @@ def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int) -> gr.Blo
             chips = fragment(present.chips_html(first.inspection, retention_minutes=retention_minutes))
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Inspect", id="inspect") as inspect_tab:
-                page = build_inspect_tab(inspector, first, chips=chips, retention_minutes=retention_minutes)
+                page = build_inspect_tab(
+                    inspector, first, chips=chips, retention_minutes=retention_minutes, on_space=on_space
+                )
             with gr.Tab("Compare", id="compare") as compare_tab:
                 compare_page = build_compare_tab(inspector, comparer, tab=compare_tab, inspect_page=page)
             with gr.Tab("Calibrate", id="calibrate") as tab:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -92,8 +92,21 @@ def app_url(
 
 
 @contextmanager
-def running_app(home: Path, settings: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
-    """Address and log of an app in a process of its own."""
+def running_app(
+    home: Path,
+    settings: Mapping[str, str],
+    *,
+    python: Sequence[str] = (sys.executable,),
+    root: Path = ROOT,
+) -> Iterator[tuple[str, Path]]:
+    """Address and log of an app in a process of its own.
+
+    Args:
+        home: an empty folder for all that it writes.
+        settings: environment variables besides this process's own.
+        python: the interpreter and its options.
+        root: where `app.py` lies.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -109,7 +122,7 @@ def running_app(home: Path, settings: Mapping[str, str]) -> Iterator[tuple[str, 
     log = home / "app.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=output, stderr=output
+            [*python, "app.py"], cwd=root, env=environment, stdout=output, stderr=output
         )
     try:
         _wait_until_it_answers(url, process, log)
