@@ -30,7 +30,7 @@ def rows(inspections: int) -> list[Row]:
         picture = Path(folder) / "part.jpg"
         pixels = np.random.default_rng(0).normal(128, 20, (_SIDE // 8, _SIDE // 8, 3)).clip(0, 255)
         Image.fromarray(pixels.astype(np.uint8)).resize((_SIDE, _SIDE)).save(picture, quality=92)
-        with _server(Path(folder)) as (url, process):
+        with running(Path(folder)) as (url, process):
             extra, sizes = [], {}
             with httpx.Client(base_url=f"{url}/gradio_api", timeout=60) as client:
                 for number in range(1, inspections + 1):
@@ -40,7 +40,7 @@ def rows(inspections: int) -> list[Row]:
                     if _WARM < number <= _WARM + _REQUESTS:
                         extra.append(elapsed - result["timings_ms"]["model"])
                     if number in (_WARM, inspections):
-                        sizes[number] = _resident_megabytes(process.pid)
+                        sizes[number] = resident_megabytes(process.pid)
     overhead = spread(extra)
     growth = 100 * (sizes[inspections] / sizes[_WARM] - 1)
     return [
@@ -69,20 +69,35 @@ def inspect(client: httpx.Client, picture: Path) -> dict[str, Any]:
 
     Raises:
         RuntimeError: the server refused.
+        httpx.HTTPStatusError: it has no room in its queue (503), for example.
     """
+    result: dict[str, Any] = call(client, "inspect", [upload(client, picture), "", ""])[0]
+    return result
+
+
+def upload(client: httpx.Client, picture: Path) -> dict[str, Any]:
+    """Send a file; returns what names it in a call."""
     with picture.open("rb") as content:
         (path,) = client.post("/upload", files={"files": (picture.name, content)}).raise_for_status().json()
-    file = {"path": path, "orig_name": picture.name, "meta": {"_type": "gradio.FileData"}}
-    asked = client.post("/call/inspect", json={"data": [file, "", ""]}).raise_for_status().json()
-    *_, event, data = client.get(f"/call/inspect/{asked['event_id']}").text.strip().splitlines()
+    return {"path": path, "orig_name": picture.name, "meta": {"_type": "gradio.FileData"}}
+
+
+def call(client: httpx.Client, endpoint: str, data: list[Any]) -> list[Any]:
+    """Call an endpoint and wait for its last answer.
+
+    Raises:
+        RuntimeError: the server refused.
+    """
+    asked = client.post(f"/call/{endpoint}", json={"data": data}).raise_for_status().json()
+    *_, event, answer = client.get(f"/call/{endpoint}/{asked['event_id']}").text.strip().splitlines()
     if event != "event: complete":
-        raise RuntimeError(f"The server refused: {data}")
-    result: dict[str, Any] = json.loads(data.removeprefix("data: "))[0]
+        raise RuntimeError(f"The server refused: {answer}")
+    result: list[Any] = json.loads(answer.removeprefix("data: "))
     return result
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+def running(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """The app on a free port with its own home."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -116,7 +131,7 @@ def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
     raise RuntimeError("The app did not start; run 'python app.py' to see why.")
 
 
-def _resident_megabytes(pid: int) -> float:
+def resident_megabytes(pid: int) -> float:
     """Resident memory; the median of a few looks, since it breathes."""
     looks = []
     for _ in range(5):
