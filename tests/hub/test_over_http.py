@@ -26,6 +26,7 @@ from mambaad_demo.hub.layout import FILES
 from mambaad_demo.hub.manifest import ReleaseFile
 from mambaad_demo.hub.published import import_release
 from mambaad_demo.hub.remote import fetch_folder, fetch_published, pinned, translated_errors
+from mambaad_demo.hub.waits import LONGEST_ANSWER
 from tests.hub.client import (
     OTHER_REVISION,
     REFERENCE,
@@ -288,7 +289,7 @@ def test_a_hub_that_says_nothing_is_given_up_in_bounded_time(
         fetch_folder(REFERENCE, FILES)
 
 
-def test_only_reading_is_limited_in_time(hub, impatient):
+def test_what_is_sent_gets_more_time_than_what_is_read(hub, impatient):
     with translated_errors(REPO):
         session = get_session()
     read, sent = (session.build_request(method, hub.endpoint) for method in ("GET", "POST"))
@@ -297,7 +298,8 @@ def test_only_reading_is_limited_in_time(hub, impatient):
         hook(read)
         hook(sent)
 
-    assert (read.extensions["timeout"]["read"], sent.extensions["timeout"]["read"]) == (0.1, None)
+    assert set(read.extensions["timeout"].values()) == {0.1}
+    assert set(sent.extensions["timeout"].values()) == {LONGEST_ANSWER}
 
 
 def test_a_hub_that_is_gone_is_unreachable(hub, parts, monkeypatch, tmp_path):
@@ -370,6 +372,46 @@ def test_weights_that_the_config_does_not_vouch_for_are_refused(hub, parts, tmp_
 
     with pytest.raises(CheckpointCorruptError, match=r"config\.json expects"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["config.json", "calibration.json"])
+def test_a_small_file_that_is_not_what_the_hub_announced_is_discarded(hub, parts, tmp_path, file):
+    damaged = parts[file].replace(b'"sha256"', b'"sha255"').replace(b'"check"', b'"chec_"')
+    hub.fault(f"GET *{file}", times=1, content=damaged)
+
+    with pytest.raises(CheckpointCorruptError, match=f"{file} of {REPO}.*discarded.*again") as caught:
+        load(tmp_path)
+    hub.heal()
+
+    assert len(damaged) == len(parts[file])
+    assert damaged != parts[file]
+    assert isinstance(caught.value.__cause__, CheckpointCorruptError)
+    assert load(tmp_path).self_test.passed
+    assert hub.asked("GET *") == [f"GET /{REPO}/resolve/{REVISION}/{file}"]
+
+
+def test_a_configuration_damaged_into_another_network_is_discarded(hub, parts, tmp_path):
+    damaged = parts["config.json"].replace(b'"state_dim": 2', b'"state_dim": 4')
+    hub.fault("GET *config.json", times=1, content=damaged)
+
+    with pytest.raises(CheckpointCorruptError, match=r"config\.json of .*discarded"):
+        load(tmp_path)
+
+    assert damaged != parts["config.json"]
+    assert load(tmp_path).self_test.passed
+
+
+def test_what_is_refused_although_it_is_what_the_hub_holds_stays_in_the_cache(hub, parts, tmp_path):
+    wrong = parts["config.json"].replace(b'"sha256"', b'"sha255"')
+    hub.add_repo(REPO, {REVISION: parts | {"config.json": wrong}})
+    with pytest.raises(CheckpointCorruptError, match="schema"):
+        load(tmp_path)
+    hub.heal()
+
+    with pytest.raises(CheckpointCorruptError, match="schema"):
+        load(tmp_path)
+
+    assert hub.requests == []
 
 
 @pytest.mark.parametrize("files", ["HEAD *", HEADERS], ids=["all files", "one file"])

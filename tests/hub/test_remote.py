@@ -18,8 +18,9 @@ from mambaad_demo.errors import (
     HubUnreachableError,
     UnknownReleaseError,
 )
+from mambaad_demo.hub.answers import HTTP_ERROR
 from mambaad_demo.hub.checkpoints import load_checkpoint
-from mambaad_demo.hub.remote import HTTP_ERROR, HubReference, fetch_folder, fetch_published, pinned
+from mambaad_demo.hub.remote import HubReference, fetch_folder, fetch_published, pinned
 from tests.hub.client import REFERENCE, REPO, REVISION, published
 
 
