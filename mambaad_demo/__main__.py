@@ -8,25 +8,23 @@ import json
 import os
 import sys
 import zipfile
-from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mambaad_demo.cli import calibrate, promote, store
+from mambaad_demo.cli import calibrate, checkpoints, promote, store
+from mambaad_demo.cli.checkpoints import checkpoint_line
 from mambaad_demo.cli.options import FAILED, SOME_REFUSED, DeviceOption, Json, errors_shown, predictor_of
 from mambaad_demo.data.picture_sets import read_set
 from mambaad_demo.errors import DemoError, InputError
-from mambaad_demo.hub.layout import MANIFEST, embedded_names
-from mambaad_demo.hub.manifest import read_manifest
-from mambaad_demo.hub.published import PublishedOptions, import_published, import_release
+from mambaad_demo.hub.layout import embedded_names
 from mambaad_demo.pipeline.calibration import DEFAULT_RATES
 from mambaad_demo.pipeline.comparison import Comparison
 from mambaad_demo.pipeline.comparison import compare as compare_predictors
 from mambaad_demo.pipeline.cost import measure_costs
-from mambaad_demo.pipeline.health import CheckpointHealth, Health, examine, examine_checkpoint
+from mambaad_demo.pipeline.health import Health, examine
 from mambaad_demo.pipeline.prediction import Prediction
 from mambaad_demo.pipeline.predictor import MAX_MEGAPIXELS, Predictor
 from mambaad_demo.pipeline.result_files import input_files, write_results
@@ -39,8 +37,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-checkpoints = typer.Typer(help="List, verify and import checkpoints.", no_args_is_help=True)
-app.add_typer(checkpoints, name="checkpoints")
+app.add_typer(checkpoints.app, name="checkpoints")
 store.add_to(app)
 calibrate.add_to(app)
 promote.add_to(app)
@@ -144,76 +141,6 @@ def doctor(as_json: Json = False, device: DeviceOption = None) -> None:
     raise typer.Exit(0 if health.is_healthy else FAILED)
 
 
-@checkpoints.command("list")
-def list_checkpoints(as_json: Json = False) -> None:
-    """List the checkpoints here and the releases of the manifest."""
-    with errors_shown():
-        root = Settings.from_env(os.environ).checkpoints
-        releases = {release.name: release for release in read_manifest(root / MANIFEST).releases}
-    present = embedded_names(root)
-    rows: list[dict[str, Any]] = [
-        {"name": name, "present": name in present, "kind": "folder"}
-        | (releases[name].model_dump(mode="json") if name in releases else {})
-        for name in dict.fromkeys((*present, *releases))
-    ]
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    for row in rows:
-        place = (
-            "here" if row["present"] else f"not here; {row['kind']}, {row.get('repo') or 'this repository'}"
-        )
-        typer.echo(f"{row['name']:<18} {place}. {row.get('status', '')}".rstrip())
-
-
-@checkpoints.command()
-def verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME|DIR...]", help="Default: all.")] = None,
-    as_json: Json = False,
-    device: DeviceOption = None,
-) -> None:
-    """Load checkpoints with every check, self-test included."""
-    with errors_shown():
-        settings = Settings.from_env(os.environ)
-        results = [
-            examine_checkpoint(
-                name,
-                settings.checkpoints,
-                device=device or settings.device,
-                kernel=settings.kernel,
-                precision=settings.precision,
-                allowed_repos=settings.allowed_repos,
-            )
-            for name in names or embedded_names(settings.checkpoints)
-        ]
-    if as_json:
-        typer.echo(json.dumps([asdict(result) for result in results], indent=2))
-    else:
-        typer.echo("\n".join(_checkpoint_line(result) for result in results) or "There are no checkpoints.")
-    raise typer.Exit(0 if results and all(result.passed for result in results) else FAILED)
-
-
-@checkpoints.command("import")
-def import_checkpoint(
-    source: Annotated[str, typer.Argument(metavar="RELEASE|FILE", help="Of the manifest, or a .pth file.")],
-    out: Annotated[Path | None, typer.Option(help="Default: the source's name beside the others.")] = None,
-    categories: Annotated[str, typer.Option(help="What a file was trained on, split at commas.")] = "",
-) -> None:
-    """Turn published weights into a checkpoint folder; it has no limits until it is calibrated."""
-    with errors_shown():
-        root = Settings.from_env(os.environ).checkpoints
-        folder = out or root / (Path(source).stem if Path(source).is_file() else source)
-        if folder.exists():
-            raise InputError(f"{folder.name!r} exists. Name another folder with --out; nothing was changed.")
-        if Path(source).is_file():
-            trained_on = tuple(name.strip() for name in categories.split(",") if name.strip())
-            import_published(Path(source), folder, PublishedOptions(name=folder.name, categories=trained_on))
-        else:
-            release = import_release(read_manifest(root / MANIFEST).release(source), folder)
-            typer.echo(f"Pin in {MANIFEST}: revision {release.revision}, sha256 {release.files[0].sha256}")
-    typer.echo(f"Imported as {folder.name}. Calibrate it with good images before you trust a verdict.")
-
-
 def _result(path: Path, result: Prediction | DemoError) -> dict[str, Any]:
     """One element of the array that `inspect --json` prints; files are named as the caller named them."""
     if isinstance(result, DemoError):
@@ -288,20 +215,9 @@ def _health_text(health: Health) -> str:
             f"device: {health.device} ({health.device_name}), encoder in {health.precision}",
             f"scan kernel: {health.kernel}; can run: {', '.join(health.kernels)}",
             *(f"  not {name}: {reason}" for name, reason in health.kernels_missing.items()),
-            *(_checkpoint_line(checkpoint) for checkpoint in health.checkpoints),
+            *(checkpoint_line(checkpoint) for checkpoint in health.checkpoints),
             *([] if health.checkpoints else ["There are no checkpoints."]),
         ]
-    )
-
-
-def _checkpoint_line(checkpoint: CheckpointHealth) -> str:
-    if not checkpoint.passed:
-        return f"checkpoint {checkpoint.name}: FAILED. {checkpoint.error}"
-    return (
-        f"checkpoint {checkpoint.name}: self-test passed, largest difference "
-        f"{checkpoint.largest_difference:.2g} of {checkpoint.tolerance:g} allowed; {checkpoint.decoder} over "
-        f"{checkpoint.encoder}, {len(checkpoint.categories)} categories, {len(checkpoint.calibrated)} "
-        "calibrated"
     )
 
 

@@ -14,6 +14,7 @@ DemoError
 │   ├── HubUnreachableError (ConnectionError)
 │   ├── CheckpointCorruptError           hash, format, non-finite weights or self-test
 │   └── CheckpointMismatchError          keys or shapes differ; carries decoder, missing, unexpected
+├── PublishingError                      the Hub did not take what was sent to it
 ├── KernelUnavailableError (RuntimeError)  a scan backend was asked for that cannot run here
 ├── DivergedError                        training lost its way; carries step, learning_rate
 ├── NonFiniteMapError                    the network returned NaN; there is no verdict
@@ -90,6 +91,10 @@ class CheckpointMismatchError(CheckpointError):
         self.decoder = decoder
         self.missing = tuple(missing)
         self.unexpected = tuple(unexpected)
+
+
+class PublishingError(DemoError):
+    """Files could not be sent to the Hub, or it refused them; no commit was confirmed."""
 
 
 class KernelUnavailableError(DemoError, RuntimeError):

@@ -10,11 +10,16 @@ from pathlib import Path
 
 from huggingface_hub import snapshot_download
 
-from mambaad_demo.errors import CheckpointNotFoundError, UnknownReleaseError
+from mambaad_demo.errors import (
+    CheckpointCorruptError,
+    CheckpointMismatchError,
+    CheckpointNotFoundError,
+    UnknownReleaseError,
+)
 from mambaad_demo.hub.layout import EMBEDDED_ROOT, FILES, MANIFEST, embedded_names
 from mambaad_demo.hub.loading import Checkpoint, load_folder, resolve_device
 from mambaad_demo.hub.manifest import read_manifest
-from mambaad_demo.hub.remote import Download, HubReference, fetch_folder, require_allowed
+from mambaad_demo.hub.remote import Download, HubReference, discard_damaged, fetch_folder, require_allowed
 from mambaad_demo.hub.saving import round_to_half, save_checkpoint
 from mambaad_demo.models.encoder import Precision
 
@@ -22,8 +27,10 @@ __all__ = [
     "EMBEDDED_ROOT",
     "Checkpoint",
     "embedded_names",
+    "fetch_checkpoint",
     "load_checkpoint",
     "load_folder",
+    "local_folder",
     "resolve_device",
     "round_to_half",
     "save_checkpoint",
@@ -62,17 +69,47 @@ def load_checkpoint(
         KernelUnavailableError: the kernel asked for cannot run here.
         InputError: the device asked for is not here.
     """
-    root = checkpoints_root or EMBEDDED_ROOT
     load = partial(load_folder, device=device, kernel=kernel, precision=precision)
-    if str(name) in embedded_names(root):
-        return replace(load(root / str(name)), name=str(name))
-    if versions_root is not None and str(name) in embedded_names(versions_root):
-        return replace(load(versions_root / str(name)), name=str(name))
-    if Path(name).is_dir():
-        return load(Path(name))
-    reference = _reference(str(name), root, allowed_repos)
-    folder = fetch_folder(reference, FILES, download=download)
-    return replace(load(folder), name=str(name))
+    folder = local_folder(name, checkpoints_root=checkpoints_root, versions_root=versions_root)
+    if folder is not None:
+        return load(folder) if folder == Path(name) else replace(load(folder), name=str(name))
+    folder = fetch_checkpoint(
+        str(name), checkpoints_root=checkpoints_root, allowed_repos=allowed_repos, download=download
+    )
+    try:
+        return replace(load(folder), name=str(name))
+    except (CheckpointCorruptError, CheckpointMismatchError) as error:
+        damaged = discard_damaged(folder, FILES)
+        if not damaged:
+            raise
+        raise CheckpointCorruptError(
+            f"{', '.join(damaged)} of {name} is not what the Hub announced and was discarded. Load it again: "
+            "it is then fetched anew."
+        ) from error
+
+
+def local_folder(
+    name: str | Path, *, checkpoints_root: Path | None = None, versions_root: Path | None = None
+) -> Path | None:
+    """The folder on this machine that a name means, None where there is none; arguments as for
+    `load_checkpoint`."""
+    for root in (checkpoints_root or EMBEDDED_ROOT, versions_root):
+        if root is not None and str(name) in embedded_names(root):
+            return root / str(name)
+    return Path(name) if Path(name).is_dir() else None
+
+
+def fetch_checkpoint(
+    name: str,
+    *,
+    checkpoints_root: Path | None = None,
+    allowed_repos: Iterable[str] = (),
+    download: Download = snapshot_download,
+) -> Path:
+    """Folder in the cache of a release or "owner/repo@revision", fetched first if it is not there yet; not
+    verified. Arguments and errors as for `load_checkpoint`."""
+    reference = _reference(name, checkpoints_root or EMBEDDED_ROOT, allowed_repos)
+    return fetch_folder(reference, FILES, download=download)
 
 
 def _reference(name: str, root: Path, allowed_repos: Iterable[str]) -> HubReference:

@@ -1,49 +1,30 @@
-"""Files from the Hub: allow-listed repositories, pinned revisions, and its errors translated into ours, once.
+"""Files from the Hub: allow-listed repositories, pinned revisions.
 
 The Hub library caches, resumes and honors `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE`; nothing here
 repeats that. What it leaves out is added: an end to every wait, and a look at the content of large files.
+What its errors mean stands in `answers`.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import (
-    HfApi,
-    errors,
-    hf_hub_download,
-    snapshot_download,
-)
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    FileMetadataError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub.errors import HFValidationError
 
 from mambaad_demo.errors import (
     CheckpointCorruptError,
-    CheckpointError,
     CheckpointNotFoundError,
-    HubUnreachableError,
     UnknownReleaseError,
 )
+from mambaad_demo.hub.answers import FOREIGN, reading_error
 from mambaad_demo.hub.manifest import FULL_REVISION, Release
 from mambaad_demo.hub.waits import limit_waits
 from mambaad_demo.hub.weights import file_sha256
-
-HTTP_ERROR: type[Exception] = vars(errors)["HTTPError"]
-"""Of the HTTP library below the Hub library, which is not the same in all its versions."""
-
-_NO_HUB = (JSONDecodeError, UnicodeDecodeError, FileMetadataError)
-"""What comes of the answers of other servers: a login page, say."""
 
 _REFERENCE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^@/]+)", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -139,6 +120,34 @@ def _require_announced(path: Path, repo: str) -> None:
         )
 
 
+def discard_damaged(folder: Path, files: Iterable[str]) -> list[str]:
+    """Delete fetched files that are not what the Hub announced, so that the next fetch gets them anew.
+
+    Args:
+        folder: from `fetch_folder`; a folder outside the library's cache is left alone.
+        files: names in it.
+
+    Returns:
+        Names of the deleted ones.
+    """
+    if folder.parent.name != "snapshots":
+        return []
+    damaged = [name for name in files if (folder / name).is_file() and not _is_announced(folder / name)]
+    for name in damaged:
+        (folder / name).resolve().unlink()
+        (folder / name).unlink(missing_ok=True)
+    return damaged
+
+
+def _is_announced(path: Path) -> bool:
+    """Whether a cached file has the content after which it is named: by SHA-256, or as git names content."""
+    blob = path.resolve()
+    if _SHA256.fullmatch(blob.name):
+        return file_sha256(blob) == blob.name
+    content = blob.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == blob.name
+
+
 def list_commits(repo: str) -> list[str]:
     """All commits of a repository, full, as the Hub lists them."""
     return [commit.commit_id for commit in HfApi().list_repo_commits(repo)]
@@ -172,48 +181,5 @@ def translated_errors(repo: str) -> Iterator[None]:
         yield
     except HFValidationError as error:
         raise UnknownReleaseError(f"{repo!r} is no valid repository name. Write it as owner/name.") from error
-    except (HTTP_ERROR, EntryNotFoundError, OSError, *_NO_HUB) as error:  # OSError: offline mode, time-outs
-        raise _ours(repo, error) from error
-
-
-def _ours(repo: str, error: Exception) -> CheckpointError:
-    """Our error for one of the Hub library: what happened, and what to do next."""
-    is_uncached = isinstance(error, LocalEntryNotFoundError)  # a subclass of EntryNotFoundError
-    reason = error.__cause__ if is_uncached else error
-    if isinstance(reason, (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError)):
-        return CheckpointNotFoundError(
-            f"{repo} is missing on the Hub, is private, or lacks the revision or file asked for. Check the "
-            "manifest."
-        )
-    if isinstance(reason, HfHubHTTPError):
-        return HubUnreachableError(_refusal(repo, reason.response.status_code))
-    if isinstance(reason, _NO_HUB):
-        return HubUnreachableError(
-            f"What came for {repo} is no answer of a Hub. Check HF_ENDPOINT, and whether a proxy or a login "
-            "page stands in between."
-        )
-    if is_uncached:
-        return HubUnreachableError(
-            f"{repo} is not cached here and the Hub did not answer. Connect once, or use an embedded "
-            "checkpoint."
-        )
-    return HubUnreachableError(
-        f"The Hub did not deliver {repo}. Try again later, or use an embedded checkpoint."
-    )
-
-
-def _refusal(repo: str, status: int) -> str:
-    """What an answer of the Hub means that is no success."""
-    if status in (401, 403):
-        return (
-            f"The Hub refused {repo} (status {status}). Check HF_TOKEN: it may be missing, out of date, or "
-            "without the right to read."
-        )
-    if status == 429:
-        return (
-            f"The Hub limits how often it is asked (status 429) and did not deliver {repo}. Try again in a "
-            "few minutes; with HF_TOKEN set it allows more."
-        )
-    return (
-        f"The Hub did not deliver {repo} (status {status}). Try again later, or use an embedded checkpoint."
-    )
+    except FOREIGN as error:
+        raise reading_error(repo, error) from error

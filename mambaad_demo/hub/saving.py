@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mambaad_demo.errors import InputError
+from mambaad_demo.errors import InputError, StorageError
 from mambaad_demo.hub.layout import (
     CALIBRATION,
     CARD,
@@ -62,6 +62,30 @@ def save_checkpoint(
         _move_into_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def copy_checkpoint(source: Path, target: Path) -> None:
+    """Copy the files of a checkpoint folder to a new one, whole or not at all.
+
+    Raises:
+        InputError: the target exists.
+        StorageError: it cannot be written.
+    """
+    if target.exists():
+        raise InputError(f"{target.name!r} exists already. Name a new folder; nothing was changed.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
+            copy = Path(temporary, target.name)
+            copy.mkdir()
+            for name in FILES:
+                if (source / name).is_file():
+                    shutil.copyfile(source / name, copy / name)
+            copy.rename(target)
+    except OSError as error:
+        raise StorageError(
+            f"{target.name!r} could not be written. Make room, or name another place."
+        ) from error
 
 
 def require_writable(folder: Path, name: str) -> None:

@@ -13,6 +13,9 @@ from huggingface_hub import constants, get_session, set_client_factory
 from huggingface_hub.errors import HfHubHTTPError
 
 _LIMITING = Lock()  # two first visits at once would close each other's session
+LONGEST_ANSWER = 60
+"""Seconds until the Hub has to take a piece of what is sent, or to answer when all was sent."""
+
 _LONGEST_PAUSE = 10  # seconds between two tries; the Hub library makes up to six
 _USED_UP = re.compile(r"\br=0;\s*t=(?P<seconds>\d+)")  # in a RateLimit header: nothing left until then
 
@@ -28,8 +31,8 @@ def limit_waits() -> None:
 def _install() -> None:
     session = get_session()
     hooks: dict[str, list[Callable[..., Any]]] = {
-        "request": [*session.event_hooks["request"], _limit_reading],
-        "response": [*session.event_hooks["response"], _refuse_long_pause],
+        "request": [*session.event_hooks["request"], _limit_steps],
+        "response": [*session.event_hooks["response"], _refuse_long_pause, _refuse_endless_conflict],
     }
     set_client_factory(
         partial(
@@ -41,12 +44,13 @@ def _install() -> None:
     )
 
 
-def _limit_reading(request: Any) -> None:
-    """Give no step of reading more time than the operator's settings do; what is sent may take its time."""
-    if request.method in ("GET", "HEAD"):
-        longest = max(constants.HF_HUB_ETAG_TIMEOUT, constants.HF_HUB_DOWNLOAD_TIMEOUT)
-        limits = request.extensions["timeout"]
-        request.extensions["timeout"] = {step: min(limits[step] or longest, longest) for step in limits}
+def _limit_steps(request: Any) -> None:
+    """Give no step of a request more time than the operator's settings do, or than sending needs."""
+    longest: float = max(constants.HF_HUB_ETAG_TIMEOUT, constants.HF_HUB_DOWNLOAD_TIMEOUT)
+    if request.method not in ("GET", "HEAD"):
+        longest = LONGEST_ANSWER
+    limits = request.extensions["timeout"]
+    request.extensions["timeout"] = {step: min(limits[step] or longest, longest) for step in limits}
 
 
 def _refuse_long_pause(response: Any) -> None:
@@ -55,3 +59,11 @@ def _refuse_long_pause(response: Any) -> None:
     pause = used_up["seconds"] if used_up else response.headers.get("Retry-After", "")
     if response.is_error and pause.isdigit() and int(pause) > _LONGEST_PAUSE:
         raise HfHubHTTPError(f"{response.status_code}: ask again in {pause} seconds", response=response)
+
+
+def _refuse_endless_conflict(response: Any) -> None:
+    """Fail now where the Hub library would ask for a new repository again and again, without a pause."""
+    if response.status_code == 409 and response.request.url.path.endswith("/api/repos/create"):
+        response.read()
+        if "conflicting operation" in response.text:
+            raise HfHubHTTPError("409: another operation is in progress", response=response)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from mambaad_demo.hub.weights import file_sha256
+from tests.hub.client import REVISION, hub, impatient, parts, pauses
 
-REVISION = "0123456789abcdef0123456789abcdef01234567"
+__all__ = ["hub", "impatient", "parts", "pauses"]
 
 
 @pytest.fixture

@@ -1,22 +1,20 @@
 """The real Hub client against a Hub on this machine: what is asked, what goes wrong, and what is said of it.
 
-The client reads HF_ENDPOINT and its like once, at import; here the values it read are replaced, and one test
-starts a process with the variables themselves. Its pauses between retries are recorded instead of slept.
+One test starts a process with HF_ENDPOINT and its like; the others replace the values read from them.
 """
 
 import logging
 import os
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub import HfApi, close_session, constants, get_session, snapshot_download
+from huggingface_hub import HfApi, constants, get_session, snapshot_download
 
+from benchmarks.hub_server import hub_server
 from mambaad_demo.errors import (
     CheckpointCorruptError,
     CheckpointError,
@@ -25,18 +23,22 @@ from mambaad_demo.errors import (
 )
 from mambaad_demo.hub.checkpoints import Checkpoint, load_checkpoint
 from mambaad_demo.hub.layout import FILES
-from mambaad_demo.hub.manifest import Release, ReleaseFile
+from mambaad_demo.hub.manifest import ReleaseFile
 from mambaad_demo.hub.published import import_release
-from mambaad_demo.hub.remote import HubReference, fetch_folder, fetch_published, pinned, translated_errors
-from tests.hub.hub_server import Hub, hub_server
+from mambaad_demo.hub.remote import fetch_folder, fetch_published, pinned, translated_errors
+from mambaad_demo.hub.waits import LONGEST_ANSWER
+from tests.hub.client import (
+    OTHER_REVISION,
+    REFERENCE,
+    REPO,
+    REVISION,
+    SENDS_OLD_STYLE,
+    TOKEN,
+    contents,
+    forget_listings,
+    published,
+)
 
-REPO = "mira/parts"
-REVISION = "0123456789abcdef0123456789abcdef01234567"
-OTHER_REVISION = "fedcba9876543210fedcba9876543210fedcba98"
-REFERENCE = HubReference(repo=REPO, revision=REVISION)
-TOKEN = "hf_TheTokenOfMira"
-SENDS_OLD_STYLE = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-"""The Hub library sends large files in a way that its HTTP library advises against."""
 TREE = "GET /api/models/mira/parts/tree/*"
 WEIGHTS = "GET /mira/parts/resolve/*/model.safetensors"
 HEADERS = "HEAD /mira/parts/resolve/*/model.safetensors"
@@ -44,92 +46,10 @@ LONGEST_WAIT = 60
 """Seconds of pauses a person may be kept waiting, at the most, on top of the time limits of the requests."""
 
 
-class Pauses:
-    """Records how long each thread of the client would have slept."""
-
-    def __init__(self) -> None:
-        self._slept: Counter[int] = Counter()
-
-    def sleep(self, seconds: float) -> None:
-        self._slept[threading.get_ident()] += seconds
-
-    @property
-    def longest(self) -> float:
-        """Seconds; the client's threads sleep at the same time."""
-        return max(self._slept.values(), default=0)
-
-
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
-    """What the client would have slept between its tries; it does not sleep."""
-    recorded = Pauses()
-    for module in ("utils._http", "file_download"):
-        monkeypatch.setattr(f"huggingface_hub.{module}.time", recorded)
-    return recorded
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pauses: Pauses) -> Iterator[Hub]:
-    """A running Hub that the client takes for its own, with an empty cache and nobody logged in."""
-    with hub_server() as running:
-        for name, value in {
-            "ENDPOINT": running.endpoint,
-            "HUGGINGFACE_CO_URL_TEMPLATE": running.endpoint + "/{repo_id}/resolve/{revision}/{filename}",
-            "HF_HUB_CACHE": str(tmp_path / "cache"),
-            "HF_TOKEN_PATH": str(tmp_path / "no token"),
-            "HF_HUB_DISABLE_XET": True,
-            "HF_HUB_DISABLE_TELEMETRY": True,  # or the first test of a process sees it asked for
-        }.items():
-            monkeypatch.setattr(constants, name, value)
-        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
-            monkeypatch.delenv(name, raising=False)
-        forget_listings(monkeypatch)
-        yield running
-        close_session()
-
-
-@pytest.fixture
-def parts(hub: Hub, tiny_checkpoint: Path) -> dict[str, bytes]:
-    """The files of a tiny checkpoint, published as mira/parts."""
-    files = contents(tiny_checkpoint)
-    hub.add_repo(REPO, {REVISION: files})
-    return files
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give every request a tenth of a second, so that a Hub that says nothing is given up soon."""
-    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.1)
-    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.1)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def load(tmp_path: Path) -> Checkpoint:
     return load_checkpoint(
         f"{REPO}@{REVISION}", kernel="torch", checkpoints_root=tmp_path / "none", allowed_repos=(REPO,)
     )
-
-
-def forget_listings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the client with what is on disk, as after a restart."""
-    monkeypatch.setattr("huggingface_hub._tree_cache._IN_MEMORY_TREE_CACHE", {})
-
-
-def published(**changes: object) -> Release:
-    values = {
-        "name": "parts",
-        "kind": "published",
-        "decoder": "mambaad",
-        "encoder": "resnet34",
-        "repo": REPO,
-        "revision": REVISION,
-        "files": (ReleaseFile(path="weights/parts.pth"),),
-        "license": "apache-2.0",
-    }
-    return Release.model_validate(values | changes)
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
@@ -369,7 +289,7 @@ def test_a_hub_that_says_nothing_is_given_up_in_bounded_time(
         fetch_folder(REFERENCE, FILES)
 
 
-def test_only_reading_is_limited_in_time(hub, impatient):
+def test_what_is_sent_gets_more_time_than_what_is_read(hub, impatient):
     with translated_errors(REPO):
         session = get_session()
     read, sent = (session.build_request(method, hub.endpoint) for method in ("GET", "POST"))
@@ -378,7 +298,8 @@ def test_only_reading_is_limited_in_time(hub, impatient):
         hook(read)
         hook(sent)
 
-    assert (read.extensions["timeout"]["read"], sent.extensions["timeout"]["read"]) == (0.1, None)
+    assert set(read.extensions["timeout"].values()) == {0.1}
+    assert set(sent.extensions["timeout"].values()) == {LONGEST_ANSWER}
 
 
 def test_a_hub_that_is_gone_is_unreachable(hub, parts, monkeypatch, tmp_path):
@@ -451,6 +372,46 @@ def test_weights_that_the_config_does_not_vouch_for_are_refused(hub, parts, tmp_
 
     with pytest.raises(CheckpointCorruptError, match=r"config\.json expects"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["config.json", "calibration.json"])
+def test_a_small_file_that_is_not_what_the_hub_announced_is_discarded(hub, parts, tmp_path, file):
+    damaged = parts[file].replace(b'"sha256"', b'"sha255"').replace(b'"check"', b'"chec_"')
+    hub.fault(f"GET *{file}", times=1, content=damaged)
+
+    with pytest.raises(CheckpointCorruptError, match=f"{file} of {REPO}.*discarded.*again") as caught:
+        load(tmp_path)
+    hub.heal()
+
+    assert len(damaged) == len(parts[file])
+    assert damaged != parts[file]
+    assert isinstance(caught.value.__cause__, CheckpointCorruptError)
+    assert load(tmp_path).self_test.passed
+    assert hub.asked("GET *") == [f"GET /{REPO}/resolve/{REVISION}/{file}"]
+
+
+def test_a_configuration_damaged_into_another_network_is_discarded(hub, parts, tmp_path):
+    damaged = parts["config.json"].replace(b'"state_dim": 2', b'"state_dim": 4')
+    hub.fault("GET *config.json", times=1, content=damaged)
+
+    with pytest.raises(CheckpointCorruptError, match=r"config\.json of .*discarded"):
+        load(tmp_path)
+
+    assert damaged != parts["config.json"]
+    assert load(tmp_path).self_test.passed
+
+
+def test_what_is_refused_although_it_is_what_the_hub_holds_stays_in_the_cache(hub, parts, tmp_path):
+    wrong = parts["config.json"].replace(b'"sha256"', b'"sha255"')
+    hub.add_repo(REPO, {REVISION: parts | {"config.json": wrong}})
+    with pytest.raises(CheckpointCorruptError, match="schema"):
+        load(tmp_path)
+    hub.heal()
+
+    with pytest.raises(CheckpointCorruptError, match="schema"):
+        load(tmp_path)
+
+    assert hub.requests == []
 
 
 @pytest.mark.parametrize("files", ["HEAD *", HEADERS], ids=["all files", "one file"])

@@ -18,26 +18,10 @@ from mambaad_demo.errors import (
     HubUnreachableError,
     UnknownReleaseError,
 )
+from mambaad_demo.hub.answers import HTTP_ERROR
 from mambaad_demo.hub.checkpoints import load_checkpoint
-from mambaad_demo.hub.manifest import Release, ReleaseFile
-from mambaad_demo.hub.remote import HTTP_ERROR, HubReference, fetch_folder, fetch_published, pinned
-
-REVISION = "0123456789abcdef0123456789abcdef01234567"
-REFERENCE = HubReference(repo="owner/parts", revision=REVISION)
-
-
-def published(**changes: object) -> Release:
-    values = {
-        "name": "parts",
-        "kind": "published",
-        "decoder": "mambaad",
-        "encoder": "resnet34",
-        "repo": "owner/parts",
-        "revision_prefix": "0123456",
-        "files": (ReleaseFile(path="parts.pth"),),
-        "license": "apache-2.0",
-    }
-    return Release.model_validate(values | changes)
+from mambaad_demo.hub.remote import HubReference, fetch_folder, fetch_published, pinned
+from tests.hub.client import REFERENCE, REPO, REVISION, published
 
 
 @pytest.mark.parametrize("revision", ["main", "0123456", REVISION[:-1], REVISION.upper(), REVISION + "0"])
@@ -56,7 +40,7 @@ def test_a_repository_nobody_allowed_is_never_asked_for(tmp_path):
         raise AssertionError("nothing may be downloaded")
 
     with pytest.raises(UnknownReleaseError, match="MAMBAAD_ALLOWED_REPOS"):
-        load_checkpoint(f"owner/parts@{REVISION}", checkpoints_root=tmp_path, download=download)
+        load_checkpoint(f"{REPO}@{REVISION}", checkpoints_root=tmp_path, download=download)
 
 
 def test_an_allowed_repository_at_a_commit_is_fetched_and_loaded(tmp_path, tiny_checkpoint, little_hub):
@@ -67,10 +51,10 @@ def test_an_allowed_repository_at_a_commit_is_fetched_and_loaded(tmp_path, tiny_
 
     def load(fetch):
         return load_checkpoint(
-            f"owner/parts@{REVISION}",
+            f"{REPO}@{REVISION}",
             kernel="torch",
             checkpoints_root=tmp_path / "none",
-            allowed_repos=("owner/parts",),
+            allowed_repos=(REPO,),
             download=fetch,
         )
 
@@ -79,7 +63,7 @@ def test_an_allowed_repository_at_a_commit_is_fetched_and_loaded(tmp_path, tiny_
     from_cache = load(partial(download, local_files_only=True))
 
     assert fetched.self_test.passed
-    assert fetched.name == f"owner/parts@{REVISION}"
+    assert fetched.name == f"{REPO}@{REVISION}"
     assert from_cache.sha256 == fetched.sha256
 
 
@@ -101,10 +85,10 @@ def test_an_answer_of_the_hub_becomes_our_error_and_keeps_its_cause(
     download = partial(hf_hub_download, endpoint=little_hub.endpoint, cache_dir=tmp_path, token=False)
 
     with pytest.raises(ours) as caught:
-        fetch_published(published(revision=REVISION), download=download)
+        fetch_published(published(), download=download)
 
     assert isinstance(caught.value.__cause__, cause)
-    assert "owner/parts" in str(caught.value)
+    assert REPO in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
 
 
@@ -137,7 +121,9 @@ def test_a_mistake_in_our_own_code_is_not_dressed_up_as_a_hub_error():
 
 
 def test_a_short_commit_is_pinned_by_the_history_of_the_repository():
-    release = pinned(published(), commits=lambda repo: ["f" * 40, REVISION])
+    release = pinned(
+        published(revision=None, revision_prefix=REVISION[:7]), commits=lambda repo: ["f" * 40, REVISION]
+    )
 
     assert release.revision == REVISION
 
@@ -145,7 +131,7 @@ def test_a_short_commit_is_pinned_by_the_history_of_the_repository():
 @pytest.mark.parametrize("commits", [[], ["f" * 40], [REVISION, "0123456" + "0" * 33]])
 def test_a_short_commit_must_match_exactly_one(commits):
     with pytest.raises(CheckpointNotFoundError, match="exactly one"):
-        pinned(published(), commits=lambda repo: commits)
+        pinned(published(revision=None, revision_prefix=REVISION[:7]), commits=lambda repo: commits)
 
 
 def test_all_our_hub_errors_are_checkpoint_errors():
