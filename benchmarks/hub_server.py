@@ -95,6 +95,11 @@ class Fault:
     stalls: bool = False
     """Never answer."""
 
+    @property
+    def refuses(self) -> bool:
+        """Whether what was asked for is not done, instead of done and told badly."""
+        return self.stalls or (self.status is not None and self.status >= HTTPStatus.BAD_REQUEST)
+
     def spoil(self, reply: Reply) -> Reply:
         """The answer with the fault in it."""
         headers, body, status = dict(reply.headers), reply.body, reply.status
@@ -189,7 +194,7 @@ class Hub:
         with self._lock:
             self.requests.append(request)
             fault = self._next_fault(request.line)
-            reply = self._answer(request)
+            reply = Reply() if fault is not None and fault.refuses else self._answer(request)
         return (reply if fault is None else fault.spoil(reply)), fault
 
     def _next_fault(self, line: str) -> Fault | None:

@@ -19,8 +19,8 @@ class LateFile(io.BufferedIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._path.stat().st_size}
-        self._position = start[whence] + offset
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}
+        self._position = offset + (start[whence] if whence in start else self._path.stat().st_size)
         return self._position
 
     def read(self, size: int | None = -1) -> bytes:

@@ -108,3 +108,15 @@ def published(**changes: object) -> Release:
         "license": "apache-2.0",
     }
     return Release.model_validate(values | changes)
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that led to it."""
+    seen: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        current = waiting.pop()
+        if current is not None and current not in seen:
+            seen.append(current)
+            waiting += [current.__cause__, current.__context__]
+    return iter(seen)

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +33,7 @@ from tests.hub.client import (
     REVISION,
     SENDS_OLD_STYLE,
     TOKEN,
+    chain,
     contents,
     forget_listings,
     published,
@@ -50,18 +50,6 @@ def load(tmp_path: Path) -> Checkpoint:
     return load_checkpoint(
         f"{REPO}@{REVISION}", kernel="torch", checkpoints_root=tmp_path / "none", allowed_repos=(REPO,)
     )
-
-
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and all that led to it."""
-    seen: list[BaseException] = []
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        current = waiting.pop()
-        if current is not None and current not in seen:
-            seen.append(current)
-            waiting += [current.__cause__, current.__context__]
-    return iter(seen)
 
 
 # The server itself

@@ -1,0 +1,137 @@
+"""`checkpoints pull`, `push` and `publish-card`: what they print, send and write, and how they exit."""
+
+import hashlib
+import re
+import shutil
+
+import pytest
+from huggingface_hub import constants
+from typer.testing import CliRunner
+
+from mambaad_demo.__main__ import app
+from mambaad_demo.hub.layout import FILES
+from tests.hub.client import REPO, REVISION, SENDS_OLD_STYLE, TOKEN, contents, hub, parts, pauses
+
+__all__ = ["hub", "parts", "pauses"]
+
+pytestmark = SENDS_OLD_STYLE
+runner = CliRunner()
+
+
+@pytest.fixture
+def call(hub, tiny_checkpoint, tmp_path, monkeypatch):
+    """Call the program with the tiny checkpoint as the only one, a Hub, and a token for it."""
+    monkeypatch.setenv("MAMBAAD_CHECKPOINTS", str(tiny_checkpoint.parent))
+    monkeypatch.setenv("MAMBAAD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MAMBAAD_KERNEL", "torch")
+    monkeypatch.setenv("MAMBAAD_DEVICE", "cpu")
+    monkeypatch.setenv("MAMBAAD_ALLOWED_REPOS", REPO)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    return lambda *arguments: runner.invoke(app, ["checkpoints", *(str(argument) for argument in arguments)])
+
+
+def test_what_push_prints_last_is_what_pull_takes(call, hub, tiny_checkpoint, tmp_path):
+    pushed = call("push", "tiny", REPO)
+    pulled = call("pull", pushed.stdout.splitlines()[-1], "--out", tmp_path / "fetched" / "tiny")
+
+    assert (pushed.exit_code, pulled.exit_code) == (0, 0)
+    assert re.fullmatch(f"{REPO}@[0-9a-f]{{40}}", pushed.stdout.splitlines()[-1])
+    assert contents(tmp_path / "fetched" / "tiny") == contents(tiny_checkpoint)
+    assert list((tmp_path / "fetched").iterdir()) == [tmp_path / "fetched" / "tiny"]
+    assert "self-test passed" in pulled.stdout
+    assert pulled.stdout.splitlines()[-1] == str(tmp_path / "fetched" / "tiny")
+
+
+def test_push_says_what_is_sent_to_where_and_who_may_see_it(call, hub, tiny_checkpoint):
+    private = call("push", "tiny", REPO, "--message", "Parts of June")
+    public = call("push", tiny_checkpoint, "mira/open", "--public")
+
+    assert f"model repository {REPO}, private" in private.stdout
+    assert "Parts of June" in private.stdout
+    assert "model repository mira/open, public" in public.stdout
+    assert (hub.repos["model", REPO].private, hub.repos["model", "mira/open"].private) == (True, False)
+    for name, content in contents(tiny_checkpoint).items():
+        line = next(line for line in private.stdout.splitlines() if line.split()[:1] == [name])
+        assert line.split()[1:] == [str(len(content)), "bytes", hashlib.sha256(content).hexdigest()]
+    assert "MAMBAAD_ALLOWED_REPOS" not in private.stderr
+    assert "put mira/open into MAMBAAD_ALLOWED_REPOS" in public.stderr
+
+
+@pytest.mark.parametrize("command", ["push", "publish-card"])
+def test_a_dry_run_shows_files_and_card_and_asks_the_hub_nothing(call, hub, monkeypatch, command):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.delenv("HF_TOKEN")
+
+    result = call(command, "tiny", REPO, "--dry-run")
+
+    assert result.exit_code == 0
+    assert "license: apache-2.0" in result.stdout
+    assert "README.md" in result.stdout
+    assert result.stdout.splitlines()[-1] == "Dry run: nothing was sent."
+    assert hub.requests == []
+
+
+def test_publish_card_renews_the_card_of_what_was_pushed(call, hub):
+    call("push", "tiny", REPO)
+    repo = hub.repos["model", REPO]
+    repo.commit(repo.commits[repo.head] | {"README.md": b"old"})
+
+    result = call("publish-card", "tiny", REPO)
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == f"{REPO}@{repo.head}"
+    assert b"## Limits" in repo.commits[repo.head]["README.md"]
+
+
+@pytest.mark.parametrize("command", ["push", "publish-card"])
+def test_a_damaged_checkpoint_is_refused_before_anything_is_sent(call, hub, tiny_checkpoint, command):
+    weights = tiny_checkpoint / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+
+    result = call(command, "tiny", REPO)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "SHA-256" in result.stderr
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["push", "other", REPO], 2, "no checkpoint 'other' here.*tiny"),
+        (["push", "tiny", "parts"], 2, "owner/name"),
+        (["push", "{folder}", REPO], 1, "lacks config.json"),
+        (["push", f"{REPO}@{REVISION}", REPO], 2, "no checkpoint"),
+        (["push", "tiny", "greta/parts"], 1, "right to write"),
+        (["pull", f"{REPO}@main"], 2, "full commit"),
+        (["pull", f"greta/parts@{REVISION}"], 2, "allow-list"),
+        (["pull", f"{REPO}@{REVISION}", "--out", "{folder}"], 2, "exists already"),
+        (["pull", "nothing"], 2, "No release"),
+        (["pull", f"{REPO}@{REVISION}"], 1, "missing on the Hub"),
+    ],
+)
+def test_refusals_are_one_line_without_a_path(call, tmp_path, arguments, code, words):
+    (tmp_path / "empty").mkdir()
+
+    result = call(*(argument.format(folder=tmp_path / "empty") for argument in arguments))
+
+    assert result.exit_code == code
+    assert result.stderr.startswith("Error: ")
+    assert re.search(words, result.stderr)
+    assert str(tmp_path) not in result.stderr
+    assert TOKEN not in result.stdout + result.stderr
+
+
+def test_pull_fetches_a_release_of_the_manifest_and_says_where_it_is(call, parts, tiny_checkpoint, tmp_path):
+    shutil.rmtree(tiny_checkpoint)
+    (tiny_checkpoint.parent / "manifest.toml").write_text(
+        f'schema_version = 1\n[[release]]\nname = "parts"\nkind = "folder"\ndecoder = "mambaad"\n'
+        f'encoder = "test_efficientnet"\nlicense = "apache-2.0"\nrepo = "{REPO}"\nrevision = "{REVISION}"\n'
+    )
+
+    result = call("pull", "parts")
+
+    assert result.exit_code == 0
+    where = result.stdout.splitlines()[-1]
+    assert where.startswith(str(tmp_path / "cache"))
+    assert set(parts) == set(FILES)
