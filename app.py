@@ -2,16 +2,19 @@
 
 import os
 import signal
+from pathlib import Path
 from types import FrameType
 
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.settings import Settings
 from mambaad_demo.storage.jobs import mark_orphans
 from mambaad_demo.storage.workspace import Workspace
+from mambaad_demo.ui.caps import FOR_STRANGERS, Caps, Disk
 from mambaad_demo.ui.desk import Desk
 from mambaad_demo.ui.launch import launch_options
 from mambaad_demo.ui.layout import build_app
 from mambaad_demo.ui.uploads import delete_old_files
+from mambaad_demo.ui.visits import Visits
 from mambaad_demo.workflow.batch_runner import BatchRunner
 from mambaad_demo.workflow.folder_labels import read_folder_labels
 from mambaad_demo.workflow.training.runner import TrainingRunner
@@ -45,6 +48,8 @@ def main() -> None:
         environ=os.environ,
     )
     mark_orphans(store, runner.left_over() | trainings.left_over())
+    caps = FOR_STRANGERS if settings.on_space else Caps()
+    visits = Visits(keep_minutes=settings.retention_minutes)
     desk = Desk(
         store,
         catalog,
@@ -52,8 +57,9 @@ def main() -> None:
         trainings,
         is_private=settings.on_space,
         retention_minutes=settings.retention_minutes,
+        most_unfinished=caps.unfinished_batches,
     )
-    app = build_app(catalog, desk, retention_minutes=settings.retention_minutes)
+    app = build_app(catalog, desk, retention_minutes=settings.retention_minutes, visits=visits, caps=caps)
     try:
         app.launch(
             **launch_options(
@@ -61,6 +67,10 @@ def main() -> None:
                 port=settings.port,
                 max_upload_mb=settings.max_upload_mb,
                 on_space=settings.on_space,
+                visits=visits,
+                caps=caps,
+                disk=Disk(Path(os.environ["GRADIO_TEMP_DIR"]), most_gb=settings.max_disk_gb),
+                hosts=settings.trusted_hosts,
             )
         )
     finally:
