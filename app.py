@@ -3,6 +3,7 @@
 import os
 import signal
 from functools import partial
+from pathlib import Path
 from types import FrameType
 
 from mambaad_demo.pipeline.catalog import Catalog
@@ -11,10 +12,12 @@ from mambaad_demo.pipeline.zero_gpu import ZeroGpu
 from mambaad_demo.settings import Settings
 from mambaad_demo.storage.jobs import mark_orphans
 from mambaad_demo.storage.workspace import Workspace
+from mambaad_demo.ui.caps import FOR_STRANGERS, Caps, Disk
 from mambaad_demo.ui.desk import Desk
 from mambaad_demo.ui.launch import launch_options
 from mambaad_demo.ui.layout import build_app
 from mambaad_demo.ui.uploads import delete_old_files
+from mambaad_demo.ui.visits import Visits
 from mambaad_demo.workflow.batch_runner import BatchRunner
 from mambaad_demo.workflow.folder_labels import read_folder_labels
 from mambaad_demo.workflow.training.runner import TrainingRunner
@@ -41,6 +44,8 @@ def main() -> None:
         environ=os.environ,
     )
     mark_orphans(store, runner.left_over() | trainings.left_over())
+    caps = FOR_STRANGERS if settings.on_space else Caps()
+    visits = Visits(keep_minutes=settings.retention_minutes)
     desk = Desk(
         store,
         catalog,
@@ -48,8 +53,16 @@ def main() -> None:
         trainings,
         is_private=settings.on_space,
         retention_minutes=settings.retention_minutes,
+        most_unfinished=caps.unfinished_batches,
     )
-    app = build_app(catalog, desk, retention_minutes=settings.retention_minutes, on_space=settings.on_space)
+    app = build_app(
+        catalog,
+        desk,
+        retention_minutes=settings.retention_minutes,
+        visits=visits,
+        caps=caps,
+        on_space=settings.on_space,
+    )
     try:
         app.launch(
             **launch_options(
@@ -57,6 +70,10 @@ def main() -> None:
                 port=settings.port,
                 max_upload_mb=settings.max_upload_mb,
                 on_space=settings.on_space,
+                visits=visits,
+                caps=caps,
+                disk=Disk(Path(os.environ["GRADIO_TEMP_DIR"]), most_gb=settings.max_disk_gb),
+                hosts=settings.trusted_hosts,
             )
         )
     finally:

@@ -18,9 +18,12 @@ from mambaad_demo.ops.selective_scan import Backend
 DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_RETENTION_MINUTES = 60
 DEFAULT_MAX_UPLOAD_MB = 64
+DEFAULT_MAX_DISK_GB = 20
+DEFAULT_MAX_DISK_GB_ON_SPACE = 10
 DEFAULT_PORT = 7860
 
 _MINUTES_IN_A_YEAR = 525_600
+_HOST_NAME = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 _REPO_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
@@ -61,6 +64,15 @@ class Settings:
     max_upload_mb: int = DEFAULT_MAX_UPLOAD_MB
     """Largest accepted upload in megabytes, 1 to 4096 (`MAMBAAD_MAX_UPLOAD_MB`)."""
 
+    max_disk_gb: int = DEFAULT_MAX_DISK_GB
+    """Gigabytes that the uploads of all visitors may take together, 1 to 100000; half as many in a Space by
+    default (`MAMBAAD_MAX_DISK_GB`)."""
+
+    trusted_hosts: tuple[str, ...] = ()
+    """Names this server answers to besides its own and address literals, such as a proxy's, in lower case and
+    without a port; `*.example.org` stands for all names below it; split at commas and spaces
+    (`MAMBAAD_TRUSTED_HOSTS`)."""
+
     host: str = "127.0.0.1"
     """Address to bind: this machine only, every interface in a Space (`GRADIO_SERVER_NAME`)."""
 
@@ -94,11 +106,18 @@ class Settings:
         _require_one_of("MAMBAAD_PRECISION", self.precision, get_args(Precision))
         _require_within("MAMBAAD_RETENTION_MINUTES", self.retention_minutes, 1, _MINUTES_IN_A_YEAR)
         _require_within("MAMBAAD_MAX_UPLOAD_MB", self.max_upload_mb, 1, 4096)
+        _require_within("MAMBAAD_MAX_DISK_GB", self.max_disk_gb, 1, 100_000)
         _require_within("PORT", self.port, 1, 65_535)
         for repo in self.allowed_repos:
             if not _REPO_NAME.fullmatch(repo):
                 raise InputError(
                     f"MAMBAAD_ALLOWED_REPOS names {repo!r}. Write each repository as owner/name."
+                )
+        for name in self.trusted_hosts:
+            if not _HOST_NAME.fullmatch(name):
+                raise InputError(
+                    f"MAMBAAD_TRUSTED_HOSTS names {name!r}. Write names such as parts.example.org or "
+                    "*.example.org, without scheme and port."
                 )
         if "://" not in self.database_url:  # the value stays out of the message: it may hold a password
             raise InputError("MAMBAAD_DATABASE_URL is no URL. Write one such as sqlite:////srv/labels.db.")
@@ -124,6 +143,12 @@ class Settings:
             allowed_repos=tuple(given.get("MAMBAAD_ALLOWED_REPOS", "").replace(",", " ").split()),
             retention_minutes=_integer(given, "MAMBAAD_RETENTION_MINUTES", default=DEFAULT_RETENTION_MINUTES),
             max_upload_mb=_integer(given, "MAMBAAD_MAX_UPLOAD_MB", default=DEFAULT_MAX_UPLOAD_MB),
+            max_disk_gb=_integer(
+                given,
+                "MAMBAAD_MAX_DISK_GB",
+                default=DEFAULT_MAX_DISK_GB_ON_SPACE if on_space else DEFAULT_MAX_DISK_GB,
+            ),
+            trusted_hosts=tuple(given.get("MAMBAAD_TRUSTED_HOSTS", "").lower().replace(",", " ").split()),
             host=given.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),
             port=_integer(given, "PORT" if "PORT" in given else "GRADIO_SERVER_PORT", default=DEFAULT_PORT),
             on_space=on_space,

@@ -32,6 +32,8 @@ def test_every_variable_is_read(tmp_path):
             "MAMBAAD_ALLOWED_REPOS": "owner/one, owner/two",
             "MAMBAAD_RETENTION_MINUTES": "15",
             "MAMBAAD_MAX_UPLOAD_MB": "8",
+            "MAMBAAD_MAX_DISK_GB": "3",
+            "MAMBAAD_TRUSTED_HOSTS": "Parts.example.org, *.example.com",
             "GRADIO_SERVER_NAME": "::1",
             "PORT": "9000",
             "SPACE_ID": "owner/space",
@@ -49,6 +51,8 @@ def test_every_variable_is_read(tmp_path):
         allowed_repos=("owner/one", "owner/two"),
         retention_minutes=15,
         max_upload_mb=8,
+        max_disk_gb=3,
+        trusted_hosts=("parts.example.org", "*.example.com"),
         host="::1",
         port=9000,
         on_space=True,
@@ -66,6 +70,11 @@ def test_port_goes_before_gradio_server_port():
 
 def test_a_space_listens_on_every_interface():
     assert Settings.from_env({"SPACE_ID": "owner/space"}).host == "0.0.0.0"
+
+
+def test_uploads_of_strangers_take_half_the_disk():
+    assert Settings.from_env({"SPACE_ID": "owner/space"}).max_disk_gb == 10
+    assert Settings.from_env({}).max_disk_gb == 20
 
 
 def test_the_database_lives_in_the_chosen_home(tmp_path):
@@ -89,6 +98,11 @@ def test_the_database_lives_in_the_chosen_home(tmp_path):
         ("MAMBAAD_MAX_UPLOAD_MB", "-1"),
         ("MAMBAAD_ALLOWED_REPOS", "https://example.org/owner/name"),
         ("MAMBAAD_ALLOWED_REPOS", "../name"),
+        ("MAMBAAD_MAX_DISK_GB", "0"),
+        ("MAMBAAD_TRUSTED_HOSTS", "https://example.org"),
+        ("MAMBAAD_TRUSTED_HOSTS", "example.org:8000"),
+        ("MAMBAAD_TRUSTED_HOSTS", "*"),
+        ("MAMBAAD_TRUSTED_HOSTS", "*example.org"),
     ],
 )
 def test_nonsense_is_refused_with_the_variable_and_its_value(name, value):

@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 import torch
-from gradio.processing_utils import save_bytes_to_cache
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.pipeline import overlay
@@ -18,7 +17,7 @@ from mambaad_demo.ui.comparing import MOST_AT_ONCE, Comparer
 from mambaad_demo.ui.inspection import Inspector, Photo, Question
 from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
-from mambaad_demo.ui.uploads import uploaded_path
+from mambaad_demo.ui.uploads import download, uploaded_path
 from mambaad_demo.version import __version__
 
 INSPECT_DESCRIPTION = (
@@ -67,9 +66,7 @@ def build_api(inspector: Inspector, comparer: Comparer) -> None:
                 "heat.png": overlay.heat_png(prediction),
             }
             cache = pictures.GRADIO_CACHE
-            return prediction.to_json(), [
-                save_bytes_to_cache(data, name, cache) for name, data in files.items()
-            ]
+            return prediction.to_json(), [download(data, name, cache) for name, data in files.items()]
 
     def compare(
         file: dict[str, Any] | None, checkpoints: str = "", category: str = ""
@@ -87,7 +84,7 @@ def build_api(inspector: Inspector, comparer: Comparer) -> None:
             costs = [cost.to_json() for cost in comparer.costs(names)]
             cache = pictures.GRADIO_CACHE
             return comparison.to_json() | {"costs": costs}, [
-                save_bytes_to_cache(data, name, cache) for name, data in files.items()
+                download(data, name, cache) for name, data in files.items()
             ]
 
     def health() -> dict[str, Any]:

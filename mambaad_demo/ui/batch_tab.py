@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
 
 from mambaad_demo.errors import CheckpointError, DemoError, InputError
 from mambaad_demo.storage import jobs, listing, removal
@@ -21,7 +20,7 @@ from mambaad_demo.ui.batch_page import REFUSED, TABLE, BatchPage, draw_batch_pag
 from mambaad_demo.ui.desk import SOMEBODY, Desk
 from mambaad_demo.ui.inspect_tab import Updates
 from mambaad_demo.ui.messages import shown_to_user
-from mambaad_demo.ui.uploads import new_folder, uploaded_path
+from mambaad_demo.ui.uploads import download, new_folder, uploaded_path
 from mambaad_demo.workflow import rendering, result_pack
 from mambaad_demo.workflow.batch_runner import batch_facts
 from mambaad_demo.workflow.batches import BatchSpec
@@ -94,7 +93,7 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
                     has_labels=has_labels,
                 )
                 name = batch_name(files, spec)
-                job_id = desk.runner.start(workspace, spec, files, name=name, actor=SOMEBODY)
+                job_id = desk.start_batch(workspace, spec, files, name=name)
             except DemoError as error:
                 return {page.notice: present.notice_html(str(error))}
             return {page.files: None, page.notice: present.notice_html(), **show(workspace, job_id, view)}
@@ -166,7 +165,7 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
     def resume(job_id: str | None, view: str, request: gr.Request) -> Updates:
         with shown_to_user():
             workspace = desk.workspace(request)
-            desk.runner.resume(workspace, chosen_job(job_id))
+            desk.resume_batch(workspace, chosen_job(job_id))
             return show(workspace, job_id, view)
 
     def delete(job_id: str | None, view: str, request: gr.Request) -> Updates:
@@ -196,7 +195,7 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
             if chromium() is not None:  # without it, the visitor's own browser prints the page
                 content, ending = report_pdf(content), "report.pdf"
             name = present.download_name(job.name, ending)
-            return {page.delivery: save_bytes_to_cache(content, name, page.delivery.GRADIO_CACHE)}
+            return {page.delivery: download(content, name, page.delivery.GRADIO_CACHE)}
 
     def limits_behind(workspace: Workspace, spec: BatchSpec) -> list[LimitsInForce]:
         """What the checkpoint of a batch knows of its limits now; nothing where it is gone."""

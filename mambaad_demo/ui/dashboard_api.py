@@ -13,7 +13,7 @@ from mambaad_demo.pipeline.labeling import Finding, Label, LabeledImage, Severit
 from mambaad_demo.storage import jobs, labels
 from mambaad_demo.storage.jobs import UNFINISHED, JobFacts
 from mambaad_demo.storage.workspace import Workspace
-from mambaad_demo.ui.desk import SOMEBODY, Desk
+from mambaad_demo.ui.desk import Desk
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.uploads import new_folder, uploaded_path
 from mambaad_demo.workflow import result_pack
@@ -87,7 +87,7 @@ def build_dashboard_api(desk: Desk, book: FigureBook) -> None:
                     product=product or None,
                 )
                 name = f"{len(sent)} files by a program"
-                batch = desk.runner.start(workspace, spec, sent, name=name, actor=SOMEBODY)
+                batch = desk.start_batch(workspace, spec, sent, name=name)
                 yield batch_json(workspace, batch), None
                 desk.runner.wait(batch)
             if batch_facts(workspace, batch).state in UNFINISHED:

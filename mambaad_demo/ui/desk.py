@@ -1,7 +1,9 @@
 """What the pages of stored work share: the store as a visitor may see it, checkpoints, long work."""
 
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import gradio as gr
 
@@ -12,12 +14,15 @@ from mambaad_demo.storage import jobs, removal
 from mambaad_demo.storage.limits import in_force
 from mambaad_demo.storage.tables import now
 from mambaad_demo.storage.workspace import SHARED, Workspace
+from mambaad_demo.ui.visits import visitor_behind
 from mambaad_demo.workflow.batch_runner import BatchRunner
+from mambaad_demo.workflow.batches import BatchSpec
 from mambaad_demo.workflow.promotion import active_checkpoints
 from mambaad_demo.workflow.training.runner import TrainingRunner
 
 _BETWEEN_LOOKS = timedelta(minutes=10)
 _ALL = 1_000_000
+_KEY_LENGTH = 64
 
 SOMEBODY = "somebody"
 """The actor of what a visitor did who gave no name."""
@@ -35,6 +40,7 @@ class Desk:
         *,
         is_private: bool,
         retention_minutes: int,
+        most_unfinished: int | None = None,
     ) -> None:
         """
         Args:
@@ -45,6 +51,7 @@ class Desk:
             is_private: whether each visitor has a workspace of their own, deleted in time; else
                 all share one, and it is kept.
             retention_minutes: how long a visitor's own workspace is kept.
+            most_unfinished: batches of one workspace that may wait or run; None for any number.
         """
         self.catalog = catalog
         self.runner = runner
@@ -54,6 +61,8 @@ class Desk:
         self._retention = timedelta(minutes=retention_minutes)
         self._next_look = now()
         self._lock = threading.Lock()
+        self._most_unfinished = most_unfinished
+        self._starting = threading.Lock()
 
     def workspace(self, request: gr.Request) -> Workspace:
         """The workspace of who asks.
@@ -64,10 +73,41 @@ class Desk:
         if not self.is_private:
             return self._store.of(SHARED)
         self._expire_now_and_then()
-        session = request.session_hash
-        if not session:
+        visitor = visitor_behind(request)
+        if visitor is None:
             raise InputError("Open the page first, or use a client that keeps one session.")
-        return self._store.of(f"visit-{session}"[:64])
+        return self._store.of(f"visit-{visitor}"[:_KEY_LENGTH])
+
+    def start_batch(self, workspace: Workspace, spec: BatchSpec, files: Sequence[Path], *, name: str) -> str:
+        """Take over the files and queue the batch; returns the id of its job.
+
+        Raises:
+            InputError: no files, no such checkpoint or category, or too many batches wait.
+            StorageError: the files cannot be taken over.
+        """
+        with self._starting:  # two starts at once count each other
+            self._require_few(workspace)
+            return self.runner.start(workspace, spec, files, name=name, actor=SOMEBODY)
+
+    def resume_batch(self, workspace: Workspace, job_id: str) -> None:
+        """Go on with a batch that was stopped, interrupted or failed.
+
+        Raises:
+            InputError: there is no such batch, it cannot be resumed, or too many wait.
+        """
+        with self._starting:
+            self._require_few(workspace)
+            self.runner.resume(workspace, job_id)
+
+    def _require_few(self, workspace: Workspace) -> None:
+        if self._most_unfinished is None:
+            return
+        unfinished = [job for job in jobs.jobs(workspace, at_most=_ALL) if job.state in jobs.UNFINISHED]
+        if len(unfinished) >= self._most_unfinished:
+            raise InputError(
+                f"{len(unfinished)} of your batches wait or run. Start the next one when one of them is done "
+                "or stopped."
+            )
 
     def predictor(self, workspace: Workspace, name: str) -> Predictor:
         """A checkpoint with the limits that are in force in a workspace.

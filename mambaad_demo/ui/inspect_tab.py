@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
 
 from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.ui import present
@@ -18,7 +17,7 @@ from mambaad_demo.ui.inspect_page import InspectPage, Opening, draw_inspect_page
 from mambaad_demo.ui.inspection import Inspector, Photo, Question
 from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
-from mambaad_demo.ui.uploads import uploaded_path
+from mambaad_demo.ui.uploads import download, uploaded_path
 
 START_DOWNLOAD = "() => document.querySelector('#delivery').click()"
 
@@ -104,7 +103,7 @@ def build_inspect_tab(
             ending, content = present.DOWNLOADS[label]
             name = present.download_name(shown.source.title, ending)
             prediction = inspector.inspect(shown).prediction
-            path = save_bytes_to_cache(content(prediction), name, page.delivery.GRADIO_CACHE)
+            path = download(content(prediction), name, page.delivery.GRADIO_CACHE)
             return {page.delivery: path, page.files: [*files, path]}
 
     def delete_files(files: list[str]) -> Updates:

@@ -4,13 +4,16 @@ Values the operator may choose arrive as arguments; nothing here reads the envir
 """
 
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.middleware import Middleware
 
 from mambaad_demo.ui.assets import path, text
+from mambaad_demo.ui.caps import Caps, Disk
 from mambaad_demo.ui.middleware import Gatekeeper
 from mambaad_demo.ui.theme import inspector_theme
+from mambaad_demo.ui.visits import Visits
 
 QUEUE_OPTIONS: dict[str, Any] = {"max_size": 40, "api_open": False}
 """At most 40 requests wait; `api_open=False` shuts the routes that would go around the queue."""
@@ -32,19 +35,43 @@ def delete_cache(retention_minutes: int) -> tuple[int, int]:
     return min(_CLEANING_SECONDS, age), age
 
 
-def trusted_hosts(*, on_space: bool) -> tuple[str, ...]:
-    """Names this server answers to, besides address literals."""
-    local = ("localhost", socket.gethostname().lower(), socket.getfqdn().lower())
+def trusted_hosts(*names: str, on_space: bool) -> tuple[str, ...]:
+    """Names this server answers to, besides address literals: its own, and those the operator gives."""
+    local = ("localhost", socket.gethostname().lower(), socket.getfqdn().lower(), *names)
     return (*local, "*.hf.space") if on_space else local
 
 
-def launch_options(*, host: str, port: int, max_upload_mb: int, on_space: bool) -> dict[str, Any]:
-    """Keyword arguments for `gradio.Blocks.launch`."""
+def launch_options(
+    *,
+    host: str,
+    port: int,
+    max_upload_mb: int,
+    on_space: bool,
+    visits: Visits,
+    caps: Caps,
+    disk: Disk,
+    hosts: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Keyword arguments for `gradio.Blocks.launch`.
+
+    Args:
+        host: address to bind.
+        port: TCP port.
+        max_upload_mb: largest accepted upload.
+        on_space: whether strangers come, through the Hub.
+        visits: whose is what; the same as `build_app` takes.
+        caps: what one visitor may upload.
+        disk: whether there is room for uploads.
+        hosts: more names of this server, where `*.` is a family.
+    """
     gatekeeper = Middleware(
         Gatekeeper,
-        trusted_hosts=trusted_hosts(on_space=on_space),
+        trusted_hosts=trusted_hosts(*hosts, on_space=on_space),
         max_body_bytes=max_upload_mb * _MEGABYTE + _FORM_BYTES,
         on_space=on_space,
+        visits=visits,
+        caps=caps,
+        disk=disk,
     )
     return {
         "server_name": host,

@@ -11,6 +11,7 @@ from mambaad_demo.ui.assets import text
 from mambaad_demo.ui.batch_tab import build_batch_tab
 from mambaad_demo.ui.calibrate_tab import build_calibrate_tab
 from mambaad_demo.ui.calibration_api import build_calibration_api
+from mambaad_demo.ui.caps import Caps, Meter
 from mambaad_demo.ui.compare_tab import build_compare_tab
 from mambaad_demo.ui.comparing import Comparer
 from mambaad_demo.ui.dashboard_api import build_dashboard_api
@@ -28,18 +29,29 @@ from mambaad_demo.ui.study_card import build_study_card
 from mambaad_demo.ui.train_tab import build_train_tab
 from mambaad_demo.ui.training_api import build_training_api
 from mambaad_demo.ui.uploads import LocalFilesBlocks
+from mambaad_demo.ui.visits import Visits
 from mambaad_demo.workflow.figures.summary import FigureBook
 
 TITLE = "MambaAD Inspector"
 
 
-def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int, on_space: bool = False) -> gr.Blocks:
+def build_app(
+    catalog: Catalog,
+    desk: Desk,
+    *,
+    retention_minutes: int,
+    visits: Visits,
+    caps: Caps,
+    on_space: bool = False,
+) -> gr.Blocks:
     """Assemble the app; the first sample part is inspected on the way, so the default checkpoint gets loaded.
 
     Args:
         catalog: predictors by name.
         desk: stored work.
         retention_minutes: minutes until a visitor's files are deleted.
+        visits: whose is what; the same as `launch_options` takes.
+        caps: what one visitor may ask for.
         on_space: whether a Hugging Face Space serves it.
     """
     inspector = Inspector(catalog, SampleShelf(), adjusted=desk.adjusted, default_for=desk.default_for)
@@ -60,7 +72,12 @@ def build_app(catalog: Catalog, desk: Desk, *, retention_minutes: int, on_space:
             return update
 
     with LocalFilesBlocks(
-        title=TITLE, analytics_enabled=False, delete_cache=delete_cache(retention_minutes), fill_width=True
+        visits=visits,
+        requests=Meter(caps.requests_per_minute, seconds=60),
+        title=TITLE,
+        analytics_enabled=False,
+        delete_cache=delete_cache(retention_minutes),
+        fill_width=True,
     ) as app:
         with gr.Row(elem_id="top-bar"):
             fragment(text("top_bar.html"), script="top_bar.js")

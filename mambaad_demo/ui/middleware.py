@@ -12,6 +12,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mambaad_demo.ui.caps import Caps, Disk
+from mambaad_demo.ui.visit_gate import VisitGate
+from mambaad_demo.ui.visits import Visits
+
 HUB_ANCESTORS = "https://huggingface.co"
 """The only site that may frame the page, and only while it runs as a Space."""
 
@@ -26,6 +30,8 @@ CLOSED_ROUTES = (
     "/gradio_api/dev/",
     "/gradio_api/profiling",
     "/gradio_api/custom_component",
+    "/gradio_api/component_server",  # functions of components, for any session
+    "/gradio_api/stream/",  # live sound and video, of any session
     "/monitoring",
 )
 """Beginnings of Gradio's paths that this app has no use for."""
@@ -106,15 +112,26 @@ def is_same_origin(origin: str, host: str) -> bool:
 class Gatekeeper:
     """Refuses foreign hosts, foreign pages, shut doors and oversized bodies; adds the security headers.
 
+    Behind it the `VisitGate` refuses what belongs to another visitor.
+
     A browser sends Origin with every unsafe request and with every cross-site script request; programs such
     as `gradio_client` send none. So a request without Origin passes, and one with a foreign Origin never
     does.
     """
 
     def __init__(
-        self, app: ASGIApp, *, trusted_hosts: tuple[str, ...], max_body_bytes: int, on_space: bool
+        self,
+        app: ASGIApp,
+        *,
+        trusted_hosts: tuple[str, ...],
+        max_body_bytes: int,
+        on_space: bool,
+        visits: Visits,
+        caps: Caps,
+        disk: Disk,
     ) -> None:
         self.app = app
+        self.gate = VisitGate(app, visits=visits, caps=caps, disk=disk, on_space=on_space)
         self.trusted_hosts = trusted_hosts
         self.max_body_bytes = max_body_bytes
         self.headers = security_headers(on_space=on_space)
@@ -138,7 +155,7 @@ class Gatekeeper:
                 MutableHeaders(scope=message).update(self.headers)
             await send(message)
 
-        app = self._refusal(scope) or self.app
+        app = self._refusal(scope) or self.gate
         await app(scope, receive_within_limit, send_with_headers)
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
 
 from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.storage import labels, studies
@@ -17,6 +16,7 @@ from mambaad_demo.ui.dropdowns import relisted, still
 from mambaad_demo.ui.inspect_page import fragment
 from mambaad_demo.ui.inspect_tab import Updates
 from mambaad_demo.ui.messages import shown_to_user
+from mambaad_demo.ui.uploads import download
 from mambaad_demo.workflow.report import pdf
 from mambaad_demo.workflow.report.contents import study_report
 from mambaad_demo.workflow.report.html import report_html
@@ -140,7 +140,7 @@ def build_study_card(desk: Desk, *, tab: gr.Tab) -> StudyCard:
         return present.download_name(study.spec.product, f"study-{chosen}"), content
 
     def delivered(content: bytes, name: str) -> Updates:
-        return {card.delivery: save_bytes_to_cache(content, name, card.delivery.GRADIO_CACHE)}
+        return {card.delivery: download(content, name, card.delivery.GRADIO_CACHE)}
 
     def prepare_html(number: object, request: gr.Request) -> Updates:
         with shown_to_user():

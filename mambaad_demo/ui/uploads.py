@@ -6,17 +6,24 @@ Decoding is the business of `data.uploads`.
 """
 
 import re
-import tempfile
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio import route_utils
 from gradio.utils import get_upload_folder
 
 from mambaad_demo.errors import InputError
+from mambaad_demo.ui.caps import Meter
+from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
+from mambaad_demo.ui.visit_gate import asker, in_words
+from mambaad_demo.ui.visits import Visits, browser_behind
+
+_NO_UPLOAD = "That is no uploaded file. Upload the picture itself."
 
 
 def uploaded_path(payload: Mapping[str, Any] | None) -> Path | None:
@@ -30,20 +37,60 @@ def uploaded_path(payload: Mapping[str, Any] | None) -> Path | None:
     """
     if payload is None:
         return None
-    path = Path(str(payload.get("path"))).resolve()
-    if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
-        raise InputError("That is no uploaded file. Upload the picture itself.")
-    return path
+    text = str(payload.get("path"))
+    if not _is_upload(text):
+        raise InputError(_NO_UPLOAD)
+    return Path(text).resolve()
+
+
+def _is_upload(path: str) -> bool:
+    """Whether a path names a file in the upload folder, whatever links it goes through."""
+    try:
+        file = Path(path).resolve()
+        return file.is_relative_to(Path(get_upload_folder()).resolve()) and file.is_file()
+    except (OSError, ValueError):  # too long for a path, or with a null byte in it
+        return False
 
 
 def new_folder(cache: str) -> Path:
-    """An empty folder for files to be downloaded, deleted in time as uploads are.
+    """An empty folder for files to be downloaded, whose name nobody guesses; its files are deleted in time as
+    uploads are.
 
     Args:
         cache: `GRADIO_CACHE` of the component that hands them out; need not exist yet.
     """
-    Path(cache).mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=cache))
+    folder = Path(cache) / secrets.token_urlsafe(32)
+    folder.mkdir(parents=True, mode=0o700)
+    return folder
+
+
+def download(content: bytes, name: str, cache: str) -> str:
+    """Path of a new file to be downloaded; equal contents of two visitors are two files.
+
+    Args:
+        content: what is in it.
+        name: what it is called; folders in the name are ignored.
+        cache: `GRADIO_CACHE` of the component that hands it out.
+    """
+    path = new_folder(cache) / Path(name).name
+    path.write_bytes(content)
+    return str(path)
+
+
+class _UploadApart(route_utils.GradioUploadFile):
+    """An upload in a folder of its own: Gradio names the folder by `sha`, which here covers random bytes too.
+
+    By the content alone, equal uploads of two visitors would be one file, which either could find and delete.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sha.update(secrets.token_bytes(32))
+
+
+def keep_uploads_apart() -> None:
+    """Make Gradio give each upload a folder that nobody shares or guesses, which it has no option for."""
+    vars(route_utils)["GradioUploadFile"] = _UploadApart
 
 
 def delete_old_files(folder: Path, *, minutes: int) -> int:
@@ -84,13 +131,76 @@ def _paths(value: Any) -> Iterator[str]:
             yield from _paths(item)
 
 
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
 class LocalFilesBlocks(gr.Blocks):
-    """Blocks whose events never fetch an address."""
+    """Blocks whose events fetch no address and run for the visitor alone to whom session and files belong."""
+
+    def __init__(self, *, visits: Visits, requests: Meter, **options: Any) -> None:
+        """
+        Args:
+            visits: whose is what.
+            requests: how many events that run a detector a visitor may ask for.
+            options: as `gradio.Blocks` takes them.
+        """
+        super().__init__(**options)
+        keep_uploads_apart()
+        self.visits = visits
+        self.requests = requests
 
     async def process_api(
         self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any
     ) -> dict[str, Any]:
-        """Gradio's door to every handler, with addresses refused first."""
+        """Gradio's door to every handler: addresses, foreign sessions and files, and too many requests are
+        refused first; what the handler answers with belongs to who asked."""
+        asked = kwargs.get("request")
+        requests = asked if isinstance(asked, list) else [asked]  # a list for events that Gradio batches
         with shown_to_user():
             refuse_addresses(inputs)
-        return await super().process_api(block_fn, inputs, *args, **kwargs)
+            for request in requests:
+                self._require_own(request, inputs)
+                if kwargs.get("iterator") is None and block_fn.concurrency_id == MODEL_LANE["concurrency_id"]:
+                    self._count(request)
+        output = await super().process_api(block_fn, inputs, *args, **kwargs)
+        folder = get_upload_folder()
+        for path in _texts(output.get("data")):
+            if path.startswith(folder):
+                for request in requests:
+                    self.visits.claim_file(path, browser_behind(request))
+        return output
+
+    def _require_own(self, request: gr.Request | None, inputs: Any) -> None:
+        """
+        Raises:
+            InputError: the session or a file is another visitor's.
+        """
+        browser = browser_behind(request)
+        session = getattr(request, "session_hash", None)
+        if session and not self.visits.is_own_name(session, browser):
+            raise InputError("This page was opened in another browser. Reload it to go on here.")
+        for path in _paths(inputs):
+            if _is_upload(path) and not self.visits.claim_file(path, browser):
+                raise InputError(_NO_UPLOAD)  # as of a file that is not there
+
+    def _count(self, request: gr.Request | None) -> None:
+        """
+        Raises:
+            InputError: the visitor asked for more than one may just now.
+        """
+        http = getattr(request, "request", None)
+        if http is None:
+            return
+        who = asker(http.scope, browser_behind(request))
+        if wait := self.requests.wait(who):
+            raise InputError(
+                f"You asked for more than {self.requests.most:.0f} pictures within a minute. "
+                f"Try again in {in_words(wait)}."
+            )
+        self.requests.add(who, 1)

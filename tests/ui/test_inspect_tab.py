@@ -10,10 +10,12 @@ from PIL import Image
 
 from mambaad_demo.errors import CheckpointCorruptError
 from mambaad_demo.pipeline import model_thread
+from mambaad_demo.ui.caps import Caps
 from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
 from mambaad_demo.ui.inspection import Inspector, Photo, Question
 from mambaad_demo.ui.layout import build_app
 from mambaad_demo.ui.samples import SamplePart, SampleShelf
+from mambaad_demo.ui.visits import Visits
 from tests.ui.desks import desk_in
 from tests.ui.fakes import CATEGORIES, FakeCatalog, FakePredictor
 
@@ -209,7 +211,7 @@ def test_a_bug_becomes_a_general_sentence(page, monkeypatch):
 
 def test_the_whole_app_builds(tmp_path):
     desk = desk_in(tmp_path)
-    app = build_app(FakeCatalog(FakePredictor()), desk, retention_minutes=60)
+    app = build_app(FakeCatalog(FakePredictor()), desk, retention_minutes=60, visits=Visits(), caps=Caps())
     desk.close()
 
     assert app.title == "MambaAD Inspector"

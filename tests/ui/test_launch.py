@@ -5,22 +5,38 @@ import inspect
 import gradio as gr
 import pytest
 
+from mambaad_demo.ui.caps import FOR_STRANGERS, Caps, Disk
 from mambaad_demo.ui.launch import MODEL_LANE, QUEUE_OPTIONS, delete_cache, launch_options, trusted_hosts
 from mambaad_demo.ui.layout import build_app
 from mambaad_demo.ui.middleware import Gatekeeper
+from mambaad_demo.ui.visits import Visits
 from tests.ui.desks import desk_in
 from tests.ui.fakes import FakeCatalog, FakePredictor
 
 
 @pytest.fixture
-def options():
-    return launch_options(host="127.0.0.1", port=7860, max_upload_mb=64, on_space=False)
+def visits():
+    return Visits()
+
+
+@pytest.fixture
+def options(visits, tmp_path):
+    return launch_options(
+        host="127.0.0.1",
+        port=7860,
+        max_upload_mb=64,
+        on_space=False,
+        visits=visits,
+        caps=FOR_STRANGERS,
+        disk=Disk(tmp_path),
+        hosts=("*.example.org",),
+    )
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
     desk = desk_in(tmp_path_factory.mktemp("desk"))
-    yield build_app(FakeCatalog(FakePredictor()), desk, retention_minutes=60)
+    yield build_app(FakeCatalog(FakePredictor()), desk, retention_minutes=60, visits=Visits(), caps=Caps())
     desk.close()
 
 
@@ -52,12 +68,15 @@ def test_gradio_knows_every_option(options):
     assert QUEUE_OPTIONS.keys() <= inspect.signature(gr.Blocks.queue).parameters.keys()
 
 
-def test_the_gatekeeper_stands_before_gradio(options):
+def test_the_gatekeeper_stands_before_gradio(options, visits):
     (middleware,) = options["app_kwargs"]["middleware"]
 
     assert middleware.cls is Gatekeeper
     assert middleware.kwargs["max_body_bytes"] >= 64 * 2**20
     assert middleware.kwargs["on_space"] is False
+    assert middleware.kwargs["visits"] is visits
+    assert middleware.kwargs["caps"] is FOR_STRANGERS
+    assert "*.example.org" in middleware.kwargs["trusted_hosts"]
 
 
 def test_the_queue_is_bounded_and_cannot_be_passed_by():
@@ -80,6 +99,10 @@ def test_uploads_are_deleted_after_the_retention_time(minutes, expected):
 def test_only_a_space_answers_to_the_names_of_the_hub():
     assert "*.hf.space" in trusted_hosts(on_space=True)
     assert "*.hf.space" not in trusted_hosts(on_space=False)
+
+
+def test_an_operator_can_add_names():
+    assert "parts.example.org" in trusted_hosts("parts.example.org", on_space=False)
 
 
 def test_the_app_is_private_and_cleans_up(app):

@@ -8,7 +8,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from mambaad_demo.ui.caps import Caps, Disk
 from mambaad_demo.ui.middleware import Gatekeeper, content_security_policy, is_same_origin, is_trusted_host
+from mambaad_demo.ui.visits import Visits
 
 LIMIT = 1000
 
@@ -18,15 +20,19 @@ async def echo(request: Request) -> PlainTextResponse:
 
 
 @pytest.fixture
-def call():
+def call(tmp_path):
     """A function that sends one request through the gatekeeper."""
 
-    def send(
-        method="POST", path="/gradio_api/queue/join", *, host="127.0.0.1:7860", on_space=False, **options
-    ):
+    def send(method="POST", path="/gradio_api/upload", *, host="127.0.0.1:7860", on_space=False, **options):
         app = Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST", "PUT", "DELETE"])])
         guarded = Gatekeeper(
-            app, trusted_hosts=("localhost", "*.hf.space"), max_body_bytes=LIMIT, on_space=on_space
+            app,
+            trusted_hosts=("localhost", "*.hf.space"),
+            max_body_bytes=LIMIT,
+            on_space=on_space,
+            visits=Visits(),
+            caps=Caps(),
+            disk=Disk(tmp_path, free_gb=0),
         )
 
         async def request():
@@ -100,6 +106,8 @@ def test_a_nonsense_length_is_refused(call, length):
         "/gradio_api/deep_link",
         "/gradio_api/vibe-edit/",
         "/gradio_api/dev/reload",
+        "/gradio_api/component_server",
+        "/gradio_api/stream/abc/close",
         "/monitoring",
         "/monitoring/summary",
     ],

@@ -1,0 +1,180 @@
+"""The part of the gatekeeper that knows Gradio's routes: which session, event or file a request is about, and
+whether that is another visitor's or more than one may have.
+
+Plain ASGI without Gradio, so that it can be tested alone. `LocalFilesBlocks` asks the same `Visits` before a
+handler runs; but Gradio answers many addresses without any handler.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mambaad_demo.ui.caps import Caps, Disk, Meter
+from mambaad_demo.ui.visits import Visits, browser_of, new_cookie, set_cookie
+
+_ROOT = "/gradio_api/"
+_UPLOAD = f"{_ROOT}upload"
+_FILE = f"{_ROOT}file="
+_NAMES = ("session_hash", "event_id", "upload_id")
+_NAME_IN_PATH = re.compile(rf"{_ROOT}(?:heartbeat|call/(?:v2/)?[^/]+)/([^/]+)/?")
+
+_HOUR = 3600.0
+_MEGABYTE = 2**20
+
+
+class VisitGate:
+    """Gives browsers their cookie, refuses what is another visitor's, and keeps uploads within their caps."""
+
+    def __init__(self, app: ASGIApp, *, visits: Visits, caps: Caps, disk: Disk, on_space: bool) -> None:
+        self.app = app
+        self.visits = visits
+        self.disk = disk
+        self.on_space = on_space
+        megabytes = caps.upload_mb_per_hour
+        self._bytes = Meter(None if megabytes is None else megabytes * _MEGABYTE, _HOUR)
+        self._files = Meter(caps.upload_files_per_hour, _HOUR)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        browser = browser_of(HTTPConnection(scope).cookies)
+        refusal = self._foreign_address(scope, browser)
+        if refusal is None and _is_upload(scope):
+            refusal = await self._no_room(scope, browser)
+            receive = self._counted(receive, asker(scope, browser))
+        elif refusal is None and scope["method"] == "POST" and scope["path"].startswith(_ROOT):
+            body = await _whole_body(receive)
+            refusal = self._foreign_body(body, browser)
+            receive = _replayed(body, receive)
+        await (refusal or self.app)(scope, receive, self._noting(scope, browser, send))
+
+    def _foreign_address(self, scope: Scope, browser: str | None) -> PlainTextResponse | None:
+        path: str = scope["path"]
+        query = QueryParams(scope["query_string"])
+        names = [name for key in _NAMES for name in query.getlist(key)]
+        if scope["method"] in ("GET", "HEAD") and (match := _NAME_IN_PATH.fullmatch(path)):
+            names.append(match[1])
+        if path.startswith(_FILE) and not self.visits.may_open(path.removeprefix(_FILE), browser):
+            return _not_found()
+        return self._foreign(names, browser)
+
+    def _foreign_body(self, body: bytes, browser: str | None) -> PlainTextResponse | None:
+        if not body:
+            return None
+        try:
+            said = json.loads(
+                body
+            )  # as Gradio will read it; what only one of us could read would slip through
+        except (ValueError, RecursionError):
+            return PlainTextResponse("The request is no readable JSON.", status_code=400)
+        values = [said.get(key) for key in _NAMES] if isinstance(said, dict) else []
+        return self._foreign([value for value in values if isinstance(value, str)], browser)
+
+    def _foreign(self, names: Iterable[str], browser: str | None) -> PlainTextResponse | None:
+        return None if all(self.visits.is_own_name(name, browser) for name in names) else _not_found()
+
+    async def _no_room(self, scope: Scope, browser: str | None) -> PlainTextResponse | None:
+        who = asker(scope, browser)
+        if wait := max(self._bytes.wait(who), self._files.wait(who)):
+            return PlainTextResponse(
+                f"You have uploaded as much as one visitor may for now. Try again in {in_words(wait)}.",
+                status_code=429,
+                headers={"Retry-After": str(wait)},
+            )
+        if not await run_in_threadpool(self.disk.has_room):
+            return PlainTextResponse(
+                "There is no room for uploads on this server. Delete your files if you are done with them, "
+                "or try again later: uploads are deleted in time.",
+                status_code=507,
+            )
+        return None
+
+    def _counted(self, receive: Receive, who: str) -> Receive:
+        async def counted() -> Message:
+            message = await receive()
+            self._bytes.add(who, len(message.get("body", b"")))
+            return message
+
+        return counted
+
+    def _noting(self, scope: Scope, browser: str | None, send: Send) -> Send:
+        """Sends an answer after keeping what it names, an event or uploads, for who asked."""
+        answer = bytearray()
+        is_read = False
+
+        async def noting(message: Message) -> None:
+            nonlocal is_read
+            if message["type"] == "http.response.start":
+                is_read = scope["method"] == "POST" and message["status"] == 200 and _names_things(scope)
+                headers = Headers(raw=message["headers"])
+                if browser is None and headers.get("content-type", "").startswith("text/html"):
+                    # Only a page gets a cookie: a program that keeps cookies but never opened the page, or
+                    # several first requests at once, would get one too many.
+                    cookie = set_cookie(new_cookie(), on_space=self.on_space)
+                    MutableHeaders(scope=message).append("set-cookie", cookie)
+            elif is_read and message["type"] == "http.response.body":
+                answer.extend(message.get("body", b""))
+                if not message.get("more_body", False):
+                    self._keep(json.loads(answer), scope, browser)
+            await send(message)
+
+        return noting
+
+    def _keep(self, named: object, scope: Scope, browser: str | None) -> None:
+        if isinstance(named, list):
+            self._files.add(asker(scope, browser), len(named))
+            for path in named:
+                self.visits.claim_file(path, browser)
+        elif isinstance(named, dict) and isinstance(named.get("event_id"), str):
+            # Gradio takes the id for the session of who sent no session of their own.
+            self.visits.is_own_name(named["event_id"], browser)
+
+
+def asker(scope: Scope, browser: str | None) -> str:
+    """Whose use is counted: a browser's, or that of all programs behind one network address, since a program
+    can call itself anew with each request."""
+    client = scope.get("client")
+    return browser or f"address {client[0] if client else ''}"
+
+
+def in_words(seconds: int) -> str:
+    """A waiting time as people say it."""
+    if seconds < 120:
+        return f"{seconds} second{'' if seconds == 1 else 's'}"
+    return f"{-(-seconds // 60)} minutes"
+
+
+def _is_upload(scope: Scope) -> bool:
+    return scope["method"] == "POST" and scope["path"].rstrip("/") == _UPLOAD
+
+
+def _names_things(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return _is_upload(scope) or path.startswith((f"{_ROOT}queue/join", f"{_ROOT}call/"))
+
+
+def _not_found() -> PlainTextResponse:
+    return PlainTextResponse("Not found. It may belong to another visitor.", status_code=404)
+
+
+async def _whole_body(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        body.extend(message.get("body", b""))
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return bytes(body)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """The body once more, then what comes after it, which is the end of the connection."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replayed

@@ -1,0 +1,100 @@
+"""How much one visitor may use, and when the disk is full."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from mambaad_demo.ui import caps
+from mambaad_demo.ui.caps import GIGABYTE, Caps, Disk, Meter, size_of
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def test_a_visitor_may_use_so_much_at_once_and_then_has_to_wait(clock):
+    meter = Meter(3, seconds=60, clock=clock)
+    waits = []
+    for _ in range(4):
+        waits.append(meter.wait("mira"))
+        meter.add("mira", 1)
+
+    assert waits[:3] == [0, 0, 0]
+    assert waits[3] > 0
+    assert meter.wait("jo") == 0
+
+
+@pytest.mark.parametrize("amount", [3, 4, 60])
+def test_who_waits_as_long_as_told_may_go_on_and_not_much_earlier(clock, amount):
+    meter = Meter(3, seconds=60, clock=clock)
+    meter.add("mira", amount)
+    wait = meter.wait("mira")
+
+    clock.now += wait - 1.5
+    assert meter.wait("mira") > 0
+    clock.now += 1.6
+    assert meter.wait("mira") == 0
+
+
+def test_what_was_used_long_ago_does_not_count(clock):
+    meter = Meter(3, seconds=60, clock=clock)
+    for _ in range(20):
+        meter.add("mira", 1)
+        clock.now += 20
+
+    assert meter.wait("mira") == 0
+
+
+def test_without_a_cap_nobody_waits():
+    meter = Meter(None, seconds=60)
+    meter.add("mira", 1e12)
+
+    assert meter.wait("mira") == 0
+    assert Caps() == Caps(
+        upload_mb_per_hour=None,
+        upload_files_per_hour=None,
+        requests_per_minute=None,
+        unfinished_batches=None,
+    )
+
+
+def test_the_disk_has_room_until_uploads_take_more_than_they_may(tmp_path, clock):
+    disk = Disk(tmp_path / "uploads", most_gb=100 / GIGABYTE, free_gb=0, look_seconds=5, clock=clock)
+    assert disk.has_room()
+
+    (tmp_path / "uploads" / "a").mkdir()
+    (tmp_path / "uploads" / "a" / "part.png").write_bytes(b"x" * 101)
+    assert disk.has_room()  # as of a few seconds ago
+    clock.now += 5
+    assert not disk.has_room()
+
+    (tmp_path / "uploads" / "a" / "part.png").unlink()
+    clock.now += 5
+    assert disk.has_room()
+
+
+@pytest.mark.parametrize(("free", "has_room"), [(GIGABYTE - 1, False), (GIGABYTE, True)])
+def test_a_gigabyte_of_the_disk_stays_free(tmp_path, monkeypatch, free, has_room):
+    monkeypatch.setattr(caps.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+
+    assert Disk(tmp_path, most_gb=1).has_room() is has_room
+
+
+def test_a_link_counts_for_itself_and_not_for_what_it_leads_to(tmp_path):
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "large").write_bytes(b"x" * 10_000)
+    (tmp_path / "uploads" / "link").symlink_to(tmp_path / "large")
+    (tmp_path / "uploads" / "part.png").write_bytes(b"x" * 10)
+
+    assert 10 < size_of(tmp_path / "uploads") < 1000
