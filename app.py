@@ -14,6 +14,7 @@ from mambaad_demo.ui.layout import build_app
 from mambaad_demo.ui.uploads import delete_old_files
 from mambaad_demo.workflow.batch_runner import BatchRunner
 from mambaad_demo.workflow.folder_labels import read_folder_labels
+from mambaad_demo.workflow.service import Retention, Service
 from mambaad_demo.workflow.training.runner import TrainingRunner
 
 
@@ -21,9 +22,8 @@ def main() -> None:
     """Serve the page until interrupted."""
     settings = Settings.from_env(os.environ)
     if "GRADIO_TEMP_DIR" not in os.environ:  # a folder the operator names may hold other files than ours
-        uploads = settings.home / "uploads"
-        os.environ["GRADIO_TEMP_DIR"] = str(uploads)
-        delete_old_files(uploads, minutes=settings.retention_minutes)
+        os.environ["GRADIO_TEMP_DIR"] = str(settings.uploads)
+        delete_old_files(settings.uploads, minutes=settings.retention_minutes)
     signal.signal(signal.SIGTERM, _interrupt)
     catalog = Catalog(
         settings.checkpoints,
@@ -34,7 +34,7 @@ def main() -> None:
         precision=settings.precision,
     )
     store = Workspace.open(settings.database_url, settings.files_url)
-    runner = BatchRunner(catalog, settings.home / "batches", finish=read_folder_labels)
+    runner = BatchRunner(catalog, settings.batches, finish=read_folder_labels)
     trainings = TrainingRunner(
         catalog,
         settings.trainings,
@@ -53,7 +53,17 @@ def main() -> None:
         is_private=settings.on_space,
         retention_minutes=settings.retention_minutes,
     )
-    app = build_app(catalog, desk, retention_minutes=settings.retention_minutes)
+    service = Service(
+        catalog,
+        runner,
+        trainings,
+        places=settings.places,
+        retention=Retention(
+            uploads_minutes=settings.retention_minutes,
+            stored_work_minutes=settings.retention_minutes if desk.is_private else None,
+        ),
+    )
+    app = build_app(catalog, desk, retention_minutes=settings.retention_minutes, service=service)
     try:
         app.launch(
             **launch_options(
@@ -61,6 +71,7 @@ def main() -> None:
                 port=settings.port,
                 max_upload_mb=settings.max_upload_mb,
                 on_space=settings.on_space,
+                state=service,
             )
         )
     finally:

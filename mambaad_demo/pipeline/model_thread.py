@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -31,7 +31,15 @@ def run(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Res
 
 def submit(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Future[Result]:
     """Call a function on the model thread some time, without waiting."""
-    return _executor.submit(function, *args, **kwargs)
+    future = _executor.submit(function, *args, **kwargs)
+    _unfinished.add(future)
+    future.add_done_callback(_unfinished.discard)
+    return future
+
+
+def pending() -> int:
+    """How many calls are at work or wait for their turn."""
+    return len(_unfinished)
 
 
 def _new_executor() -> ThreadPoolExecutor:
@@ -44,8 +52,10 @@ def _start_anew() -> None:
     """A forked child has no copy of the thread and would wait for it for ever."""
     global _executor
     _executor = _new_executor()
+    _unfinished.clear()
 
 
+_unfinished: set[Future[Any]] = set()
 _executor = _new_executor()
 if hasattr(os, "register_at_fork"):  # where processes fork
     os.register_at_fork(after_in_child=_start_anew)

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.middleware import Middleware
 
 from mambaad_demo.ui.assets import path, text
+from mambaad_demo.ui.availability import Availability, State
 from mambaad_demo.ui.middleware import Gatekeeper
 from mambaad_demo.ui.theme import inspector_theme
 
@@ -23,7 +24,7 @@ _FORM_BYTES = 2**16  # multipart boundaries and field names around a file
 _CLEANING_SECONDS = 600
 
 
-_STYLES = ("page.css", "calibrate.css", "train.css", "promotion.css")
+_STYLES = ("page.css", "calibrate.css", "train.css", "promotion.css", "health.css")
 
 
 def delete_cache(retention_minutes: int) -> tuple[int, int]:
@@ -38,7 +39,9 @@ def trusted_hosts(*, on_space: bool) -> tuple[str, ...]:
     return (*local, "*.hf.space") if on_space else local
 
 
-def launch_options(*, host: str, port: int, max_upload_mb: int, on_space: bool) -> dict[str, Any]:
+def launch_options(
+    *, host: str, port: int, max_upload_mb: int, on_space: bool, state: State
+) -> dict[str, Any]:
     """Keyword arguments for `gradio.Blocks.launch`."""
     gatekeeper = Middleware(
         Gatekeeper,
@@ -55,7 +58,7 @@ def launch_options(*, host: str, port: int, max_upload_mb: int, on_space: bool) 
         "css": "\n".join(text(name) for name in _STYLES),
         "head": text("head.html"),
         "favicon_path": str(path("favicon.png")),
-        "app_kwargs": {"middleware": [gatekeeper]},
+        "app_kwargs": {"middleware": [gatekeeper, Middleware(Availability, state=state)]},
         "allowed_paths": [],
         "max_file_size": max_upload_mb * _MEGABYTE,
         "state_session_capacity": 200,

@@ -1,20 +1,24 @@
 """Every launch option this app depends on; a changed default of Gradio must not change it behind our back."""
 
 import inspect
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
 
+from mambaad_demo.ui.availability import Availability
 from mambaad_demo.ui.launch import MODEL_LANE, QUEUE_OPTIONS, delete_cache, launch_options, trusted_hosts
 from mambaad_demo.ui.layout import build_app
 from mambaad_demo.ui.middleware import Gatekeeper
 from tests.ui.desks import desk_in
 from tests.ui.fakes import FakeCatalog, FakePredictor
 
+STATE = SimpleNamespace(is_ready=True, is_closing=False)
+
 
 @pytest.fixture
 def options():
-    return launch_options(host="127.0.0.1", port=7860, max_upload_mb=64, on_space=False)
+    return launch_options(host="127.0.0.1", port=7860, max_upload_mb=64, on_space=False, state=STATE)
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +57,10 @@ def test_gradio_knows_every_option(options):
 
 
 def test_the_gatekeeper_stands_before_gradio(options):
-    (middleware,) = options["app_kwargs"]["middleware"]
+    middleware, availability = options["app_kwargs"]["middleware"]
 
     assert middleware.cls is Gatekeeper
+    assert (availability.cls, availability.kwargs) == (Availability, {"state": STATE})
     assert middleware.kwargs["max_body_bytes"] >= 64 * 2**20
     assert middleware.kwargs["on_space"] is False
 
