@@ -20,6 +20,7 @@ from mambaad_demo.ui.uploads import delete_old_files
 from mambaad_demo.ui.visits import Visits
 from mambaad_demo.workflow.batch_runner import BatchRunner
 from mambaad_demo.workflow.folder_labels import read_folder_labels
+from mambaad_demo.workflow.service import Retention, Service
 from mambaad_demo.workflow.training.runner import TrainingRunner
 
 
@@ -27,13 +28,12 @@ def main() -> None:
     """Serve the page until interrupted."""
     settings = Settings.from_env(os.environ)
     if "GRADIO_TEMP_DIR" not in os.environ:  # a folder the operator names may hold other files than ours
-        uploads = settings.home / "uploads"
-        os.environ["GRADIO_TEMP_DIR"] = str(uploads)
-        delete_old_files(uploads, minutes=settings.retention_minutes)
+        os.environ["GRADIO_TEMP_DIR"] = str(settings.uploads)
+        delete_old_files(settings.uploads, minutes=settings.retention_minutes)
     signal.signal(signal.SIGTERM, _interrupt)
     catalog = _catalog(settings)
     store = Workspace.open(settings.database_url, settings.files_url)
-    runner = BatchRunner(catalog, settings.home / "batches", finish=read_folder_labels)
+    runner = BatchRunner(catalog, settings.batches, finish=read_folder_labels)
     trainings = TrainingRunner(
         catalog,
         settings.trainings,
@@ -55,12 +55,23 @@ def main() -> None:
         retention_minutes=settings.retention_minutes,
         most_unfinished=caps.unfinished_batches,
     )
+    service = Service(
+        catalog,
+        runner,
+        trainings,
+        places=settings.places,
+        retention=Retention(
+            uploads_minutes=settings.retention_minutes,
+            stored_work_minutes=settings.retention_minutes if desk.is_private else None,
+        ),
+    )
     app = build_app(
         catalog,
         desk,
         retention_minutes=settings.retention_minutes,
         visits=visits,
         caps=caps,
+        service=service,
         on_space=settings.on_space,
     )
     try:
@@ -74,6 +85,7 @@ def main() -> None:
                 caps=caps,
                 disk=Disk(Path(os.environ["GRADIO_TEMP_DIR"]), most_gb=settings.max_disk_gb),
                 hosts=settings.trusted_hosts,
+                state=service,
             )
         )
     finally:

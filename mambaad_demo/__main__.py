@@ -30,6 +30,7 @@ from mambaad_demo.pipeline.predictor import MAX_MEGAPIXELS, Predictor
 from mambaad_demo.pipeline.result_files import input_files, write_results
 from mambaad_demo.pipeline.set_comparison import Interval, SetComparison, compare_set
 from mambaad_demo.settings import Settings
+from mambaad_demo.workflow.disk_use import DiskUse, disk_use
 
 app = typer.Typer(
     help="Show where a part is defective.",
@@ -133,11 +134,14 @@ def doctor(as_json: Json = False, device: DeviceOption = None) -> None:
         settings = Settings.from_env(os.environ)
         health = examine(
             settings.checkpoints,
+            versions_root=settings.versions,
             device=device or settings.device,
             kernel=settings.kernel,
             precision=settings.precision,
         )
-    typer.echo(json.dumps(health.to_json(), indent=2) if as_json else _health_text(health))
+        disk = disk_use(settings.places)
+    report = health.to_json() | {"disk": disk.to_json()}
+    typer.echo(json.dumps(report, indent=2) if as_json else f"{_health_text(health)}\n{_disk_text(disk)}")
     raise typer.Exit(0 if health.is_healthy else FAILED)
 
 
@@ -215,10 +219,17 @@ def _health_text(health: Health) -> str:
             f"device: {health.device} ({health.device_name}), encoder in {health.precision}",
             f"scan kernel: {health.kernel}; can run: {', '.join(health.kernels)}",
             *(f"  not {name}: {reason}" for name, reason in health.kernels_missing.items()),
+            f"Mamba-3 kernel: {health.mamba3.kernel}; can run: {', '.join(health.mamba3.kernels)}",
+            *(f"  not {name}: {reason}" for name, reason in health.mamba3.missing.items()),
             *(checkpoint_line(checkpoint) for checkpoint in health.checkpoints),
             *([] if health.checkpoints else ["There are no checkpoints."]),
         ]
     )
+
+
+def _disk_text(disk: DiskUse) -> str:
+    used = ", ".join(f"{kind} {size / 1e6:.1f} MB" for kind, size in disk.used.items())
+    return f"disk: {used}; " + ("free: unknown" if disk.free is None else f"free: {disk.free / 1e9:.1f} GB")
 
 
 if __name__ == "__main__":

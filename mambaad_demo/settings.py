@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, cast, get_args
 
+from huggingface_hub.constants import HF_HUB_CACHE
+
 from mambaad_demo.errors import InputError
 from mambaad_demo.hub.layout import EMBEDDED_ROOT
 from mambaad_demo.models.encoder import Precision
@@ -21,6 +23,8 @@ DEFAULT_MAX_UPLOAD_MB = 64
 DEFAULT_MAX_DISK_GB = 20
 DEFAULT_MAX_DISK_GB_ON_SPACE = 10
 DEFAULT_PORT = 7860
+DATABASE = "mambaad.db"
+"""Name of the SQLite file in the home."""
 
 _MINUTES_IN_A_YEAR = 525_600
 _HOST_NAME = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
@@ -76,6 +80,9 @@ class Settings:
     host: str = "127.0.0.1"
     """Address to bind: this machine only, every interface in a Space (`GRADIO_SERVER_NAME`)."""
 
+    uploads_folder: Path | None = None
+    """Folder for uploads that the operator named; it may hold other files than ours (`GRADIO_TEMP_DIR`)."""
+
     port: int = DEFAULT_PORT
     """TCP port, 1 to 65535 (`PORT`, then `GRADIO_SERVER_PORT`)."""
 
@@ -84,6 +91,16 @@ class Settings:
 
     on_zero_gpu: bool = False
     """Whether that Space lends a GPU for one call at a time (`SPACES_ZERO_GPU`)."""
+
+    @property
+    def uploads(self) -> Path:
+        """Folder of what visitors send (`GRADIO_TEMP_DIR`)."""
+        return self.uploads_folder or self.home / "uploads"
+
+    @property
+    def batches(self) -> Path:
+        """Folder of the pictures of batches that are not done."""
+        return self.home / "batches"
 
     @property
     def versions(self) -> Path:
@@ -99,6 +116,23 @@ class Settings:
     def replay(self) -> Path:
         """Folder of stored encoder features, with which fine-tuning rehearses what a checkpoint knows."""
         return self.home / "replay"
+
+    @property
+    def places(self) -> dict[str, tuple[Path, ...]]:
+        """Files and folders of what is written at run time, by kind; a store elsewhere has none."""
+        database = self.database_url.removeprefix("sqlite:///")
+        rows = [] if "://" in database else [Path(database + end) for end in ("", "-wal", "-shm")]
+        files = [] if "://" in self.files_url else [Path(self.files_url)]
+        return {
+            "store": (*rows, *files),
+            "uploads": (self.uploads,),
+            "batches at work": (self.batches,),
+            "trainings": (self.trainings,),
+            "versions": (self.versions,),
+            "rehearsals": (self.replay,),
+            "checkpoints": (self.checkpoints,),
+            "downloaded weights": (Path(HF_HUB_CACHE),),
+        }
 
     def __post_init__(self) -> None:
         _require_one_of("MAMBAAD_DEVICE", self.device, DEVICES)
@@ -134,7 +168,7 @@ class Settings:
         on_space = "SPACE_ID" in given
         return cls(
             home=home,
-            database_url=given.get("MAMBAAD_DATABASE_URL", f"sqlite:///{home / 'mambaad.db'}"),
+            database_url=given.get("MAMBAAD_DATABASE_URL", f"sqlite:///{home / DATABASE}"),
             files_url=given.get("MAMBAAD_FILES_URL", str(home / "files")),
             checkpoints=Path(given.get("MAMBAAD_CHECKPOINTS", EMBEDDED_ROOT)).expanduser().absolute(),
             device=given.get("MAMBAAD_DEVICE", "auto"),
@@ -150,6 +184,7 @@ class Settings:
             ),
             trusted_hosts=tuple(given.get("MAMBAAD_TRUSTED_HOSTS", "").lower().replace(",", " ").split()),
             host=given.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),
+            uploads_folder=Path(given["GRADIO_TEMP_DIR"]) if "GRADIO_TEMP_DIR" in given else None,
             port=_integer(given, "PORT" if "PORT" in given else "GRADIO_SERVER_PORT", default=DEFAULT_PORT),
             on_space=on_space,
             on_zero_gpu=given.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"),

@@ -156,7 +156,12 @@ def test_doctor_reports_a_healthy_installation(call):
     (checkpoint,) = health["checkpoints"]
     assert checkpoint["passed"] is True
     assert checkpoint["calibrated"] == ["plate", "tile"]
-    assert "self-test passed" in call("doctor").stdout
+    assert health["mamba3"]["kernel"] == "torch"
+    assert health["disk"]["used"]["checkpoints"] > 0
+    printed = call("doctor").stdout
+    assert "self-test passed" in printed
+    assert "Mamba-3 kernel: torch" in printed
+    assert "disk: " in printed
 
 
 def test_doctor_names_what_is_wrong(call, tiny_checkpoint):

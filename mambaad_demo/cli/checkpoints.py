@@ -17,7 +17,7 @@ from mambaad_demo.hub.manifest import read_manifest
 from mambaad_demo.hub.published import PublishedOptions, import_published, import_release
 from mambaad_demo.hub.publishing import card_plan, checkpoint_plan
 from mambaad_demo.hub.saving import copy_checkpoint
-from mambaad_demo.pipeline.health import CheckpointHealth, examine_checkpoint
+from mambaad_demo.pipeline.checkpoint_health import CheckpointHealth, examine_checkpoint
 from mambaad_demo.settings import Settings
 
 app = typer.Typer(help="List, verify, import, fetch and publish checkpoints.", no_args_is_help=True)

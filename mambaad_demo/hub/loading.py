@@ -84,6 +84,21 @@ def load_folder(
     )
 
 
+def read_records(folder: Path) -> tuple[CheckpointConfig, CalibrationFile]:
+    """What a checkpoint folder says of itself, without its weights and before any check of its hashes.
+
+    Raises:
+        CheckpointNotFoundError: a file is missing.
+        CheckpointCorruptError: one does not follow its schema.
+    """
+    for required in (CONFIG, CALIBRATION):
+        if not (folder / required).is_file():
+            raise CheckpointNotFoundError(
+                f"Checkpoint {folder.name!r} lacks {required}. Fetch or export it again."
+            )
+    return _read_json(folder / CONFIG, CheckpointConfig), _read_json(folder / CALIBRATION, CalibrationFile)
+
+
 def resolve_device(device: str) -> torch.device:
     """`auto` takes the accelerator where there is one.
 

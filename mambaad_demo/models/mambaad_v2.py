@@ -166,9 +166,8 @@ class DualityScanBlock(ScanBlock):
             self.dt_bias.copy_(step + torch.log(-torch.expm1(-step)))  # inverse softplus
 
     def resolved_kernel(self, device: torch.device | str) -> str:
-        """As asked for. The kernels of the other decoders stand for `auto`, and so does mamba-ssm's, whose
-        bfloat16 would miss what the self-test of a checkpoint allows."""
-        return resolve_backend(self.kernel if self.kernel in _KERNELS else "auto", device)
+        """What `core_kernel` says."""
+        return core_kernel(self.kernel, device)
 
     def forward(self, x: Tensor) -> Tensor:
         """x and result: (B, H, W, C) with H = W."""
@@ -217,6 +216,12 @@ class DualityScanBlock(ScanBlock):
         else:
             positive = torch.where(logit >= 0, 1 + logit, 1 / (1 - logit.clamp(max=0)))
         return torch.clamp(-positive, max=-_SLOWEST_RATE)
+
+
+def core_kernel(kernel: str, device: torch.device | str) -> str:
+    """The form of Mamba-3 that runs on a device, as asked for. The kernels of the other decoders stand for
+    `auto`, and so does mamba-ssm's, whose bfloat16 would miss what the self-test of a checkpoint allows."""
+    return resolve_backend(kernel if kernel in _KERNELS else "auto", device)
 
 
 class FrequencyBranch(nn.Sequential):

@@ -113,6 +113,20 @@ def resolve_backend(backend: str, device: torch.device | str) -> str:
     return backend
 
 
+def available_backends(device: torch.device | str = "cpu") -> tuple[str, ...]:
+    """Forms that can run on this kind of device, the one that `auto` takes first."""
+    chosen, missing = resolve_backend("auto", device), unavailable_backends(device)
+    names = (name for name in get_args(Backend) if name != "auto" and name not in missing)
+    return tuple(sorted(names, key=lambda name: (name != chosen, name == "reference")))
+
+
+def unavailable_backends(device: torch.device | str = "cpu") -> dict[str, str]:
+    """Why the other forms cannot run there."""
+    kind = torch.device(device).type
+    reasons = {name: trouble(name, kind) for name in _COMPILED}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
 @cache
 def trouble(backend: str, kind: str) -> str | None:
     """Why a compiled form cannot be used on a kind of device, in a sentence; None where it can.

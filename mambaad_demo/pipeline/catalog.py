@@ -38,7 +38,9 @@ class Catalog:
         zero_gpu: ZeroGpu | None = None,
     ) -> None:
         self._zero_gpu = zero_gpu
-        self._root = checkpoints_root
+        self.root = checkpoints_root
+        """Holds the checkpoints that came with the program, and their manifest."""
+        self.device, self.kernel, self.precision = device, kernel, precision
         self._versions_root = versions_root
         self._replay = RehearsalStore(replay_root)
         self._open = partial(
@@ -54,11 +56,11 @@ class Catalog:
     def names(self) -> tuple[str, ...]:
         """Names that `predictor` accepts, the default `mambaad` first where it is present, own versions
         last."""
-        return embedded_names(self._root) + self.own_names()
+        return embedded_names(self.root) + self.own_names()
 
     def own_names(self) -> tuple[str, ...]:
         """Names of the versions that were fine-tuned here."""
-        taken = embedded_names(self._root)
+        taken = embedded_names(self.root)
         own = () if self._versions_root is None else embedded_names(self._versions_root)
         return tuple(name for name in own if name not in taken)
 
@@ -73,6 +75,22 @@ class Catalog:
             known = ", ".join(self.names()) or "none"
             raise UnknownReleaseError(f"There is no checkpoint {name!r}. Available: {known}.")
         return self._predictors.get(name) or model_thread.run(self._load, name)
+
+    def loaded(self, name: str) -> Predictor | None:
+        """The predictor of a checkpoint, where it has been asked for before."""
+        return self._predictors.get(name)
+
+    def folder(self, name: str) -> Path:
+        """Where a checkpoint lies.
+
+        Raises:
+            UnknownReleaseError: there is none of this name.
+        """
+        if name in embedded_names(self.root):
+            return self.root / name
+        if self._versions_root is not None and name in self.own_names():
+            return self._versions_root / name
+        raise UnknownReleaseError(f"There is no checkpoint {name!r}.")
 
     def delete(self, name: str) -> None:
         """Delete a version that was fine-tuned here, for good. Its name stays taken.

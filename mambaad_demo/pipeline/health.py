@@ -1,7 +1,8 @@
-"""What runs here: versions, device, scan kernels, and whether each checkpoint passes its self-test."""
+"""What runs here: versions, device, scan kernels, and how each checkpoint is. The page of models and health,
+`/health` and `doctor` all tell what stands here."""
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,9 +11,13 @@ from typing import Any
 import torch
 
 from mambaad_demo.errors import DemoError
-from mambaad_demo.hub.checkpoints import embedded_names, load_checkpoint, resolve_device
+from mambaad_demo.hub.checkpoints import embedded_names, resolve_device
+from mambaad_demo.hub.layout import MANIFEST
+from mambaad_demo.hub.manifest import Release, read_manifest
 from mambaad_demo.models.encoder import Precision
-from mambaad_demo.ops.selective_scan import available_backends, resolve_backend, unavailable_backends
+from mambaad_demo.models.mambaad_v2 import core_kernel
+from mambaad_demo.ops import mamba3, selective_scan
+from mambaad_demo.pipeline.checkpoint_health import CheckpointHealth, examine_checkpoint
 from mambaad_demo.version import __version__
 
 _PACKAGES = (
@@ -22,21 +27,15 @@ _PACKAGES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointHealth:
-    """One checkpoint, loaded and replayed on the live device."""
+class KernelPath:
+    """What computes one kind of scan."""
 
-    name: str
-    passed: bool
-    decoder: str | None = None
-    encoder: str | None = None
-    categories: tuple[str, ...] = ()
-    calibrated: tuple[str, ...] = ()
-    """Categories that have limits."""
-    sha256: str | None = None
-    largest_difference: float | None = None
-    tolerance: float | None = None
-    error: str | None = None
-    """Why it did not pass."""
+    kernel: str
+    """That runs."""
+    kernels: tuple[str, ...]
+    """All that can run on the device, preferred one first."""
+    missing: dict[str, str]
+    """Why the others cannot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +56,14 @@ class Health:
     """All that can run on the device, preferred one first."""
     kernels_missing: dict[str, str]
     """Why the others cannot."""
+    mamba3: KernelPath
+    """The same for the core of MambaADv2."""
     checkpoints: tuple[CheckpointHealth, ...] = field(default=())
 
     @property
     def is_healthy(self) -> bool:
-        """Whether there is a checkpoint and every one of them passed."""
-        return bool(self.checkpoints) and all(checkpoint.passed for checkpoint in self.checkpoints)
+        """Whether there is a checkpoint and none of them failed."""
+        return bool(self.checkpoints) and all(one.passed is not False for one in self.checkpoints)
 
     def to_json(self) -> dict[str, Any]:
         """Only JSON types."""
@@ -72,6 +73,7 @@ class Health:
 def examine(
     checkpoints_root: Path,
     *,
+    versions_root: Path | None = None,
     device: str = "auto",
     kernel: str = "auto",
     precision: Precision = "float32",
@@ -81,7 +83,54 @@ def examine(
     Raises:
         InputError, KernelUnavailableError: the device or kernel asked for is not here.
     """
+    names = embedded_names(checkpoints_root)
+    own = () if versions_root is None else embedded_names(versions_root)
+
+    def look(name: str, release: Release | None) -> CheckpointHealth:
+        return examine_checkpoint(
+            name,
+            checkpoints_root,
+            versions_root=versions_root,
+            device=device,
+            kernel=kernel,
+            precision=precision,
+            release=release,
+        )
+
+    return health_of(
+        dict.fromkeys((*names, *own)),
+        look,
+        checkpoints_root,
+        device=device,
+        kernel=kernel,
+        precision=precision,
+    )
+
+
+def health_of(
+    names: Iterable[str],
+    look: Callable[[str, Release | None], CheckpointHealth],
+    checkpoints_root: Path,
+    *,
+    device: str,
+    kernel: str,
+    precision: str,
+) -> Health:
+    """The state of this installation, with checkpoints as somebody sees them.
+
+    Args:
+        names: of the checkpoints.
+        look: name and entry in the manifest → what is known of it.
+        checkpoints_root: holds the manifest.
+        device: auto, cpu or cuda.
+        kernel: selective-scan backend that was asked for.
+        precision: arithmetic of the encoder.
+
+    Raises:
+        InputError, KernelUnavailableError: the device or kernel asked for is not here.
+    """
     target = resolve_device(device)
+    releases = _releases(checkpoints_root)
     return Health(
         version=__version__,
         python=platform.python_version(),
@@ -90,48 +139,24 @@ def examine(
         device=target.type,
         device_name=torch.cuda.get_device_name(target) if target.type == "cuda" else platform.machine(),
         precision=precision,
-        kernel=resolve_backend(kernel, target),
-        kernels=available_backends(target),
-        kernels_missing=unavailable_backends(target),
-        checkpoints=tuple(
-            examine_checkpoint(name, checkpoints_root, device=device, kernel=kernel, precision=precision)
-            for name in embedded_names(checkpoints_root)
+        kernel=selective_scan.resolve_backend(kernel, target),
+        kernels=selective_scan.available_backends(target),
+        kernels_missing=selective_scan.unavailable_backends(target),
+        mamba3=KernelPath(
+            kernel=core_kernel(kernel, target),
+            kernels=mamba3.available_backends(target),
+            missing=mamba3.unavailable_backends(target),
         ),
+        checkpoints=tuple(look(name, releases.get(name)) for name in names),
     )
 
 
-def examine_checkpoint(
-    name: str,
-    checkpoints_root: Path,
-    *,
-    device: str = "auto",
-    kernel: str = "auto",
-    precision: Precision = "float32",
-    allowed_repos: Iterable[str] = (),
-) -> CheckpointHealth:
-    """Load one checkpoint with all its checks; a refusal becomes the result."""
+def _releases(root: Path) -> dict[str, Release]:
+    """The manifest by name; a damaged one hides no checkpoint."""
     try:
-        checkpoint = load_checkpoint(
-            name,
-            device=device,
-            kernel=kernel,
-            precision=precision,
-            checkpoints_root=checkpoints_root,
-            allowed_repos=allowed_repos,
-        )
-    except DemoError as error:
-        return CheckpointHealth(name=name, passed=False, error=str(error))
-    return CheckpointHealth(
-        name=name,
-        passed=checkpoint.self_test.passed,
-        decoder=checkpoint.detector.config.decoder,
-        encoder=checkpoint.detector.config.encoder,
-        categories=checkpoint.config.categories,
-        calibrated=tuple(checkpoint.calibration.categories),
-        sha256=checkpoint.sha256,
-        largest_difference=checkpoint.self_test.largest_difference,
-        tolerance=checkpoint.self_test.tolerance,
-    )
+        return {release.name: release for release in read_manifest(root / MANIFEST).releases}
+    except DemoError:
+        return {}
 
 
 def _version(package: str) -> str | None:

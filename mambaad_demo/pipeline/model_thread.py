@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -34,7 +34,15 @@ def run(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Res
 def submit(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Future[Result]:
     """Call a function on the model thread some time, without waiting, in the caller's context: on a Space it
     says whose request this is."""
-    return _executor.submit(copy_context().run, partial(function, *args, **kwargs))
+    future = _executor.submit(copy_context().run, partial(function, *args, **kwargs))
+    _unfinished.add(future)
+    future.add_done_callback(_unfinished.discard)
+    return future
+
+
+def pending() -> int:
+    """How many calls are at work or wait for their turn."""
+    return len(_unfinished)
 
 
 def _new_executor() -> ThreadPoolExecutor:
@@ -47,8 +55,10 @@ def _start_anew() -> None:
     """A forked child has no copy of the thread and would wait for it for ever."""
     global _executor
     _executor = _new_executor()
+    _unfinished.clear()
 
 
+_unfinished: set[Future[Any]] = set()
 _executor = _new_executor()
 if hasattr(os, "register_at_fork"):  # where processes fork
     os.register_at_fork(after_in_child=_start_anew)

@@ -3,7 +3,6 @@
 The components only describe the arguments and answers; nobody sees them.
 """
 
-import platform
 from typing import Any
 
 import gradio as gr
@@ -18,7 +17,7 @@ from mambaad_demo.ui.inspection import Inspector, Photo, Question
 from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.uploads import download, uploaded_path
-from mambaad_demo.version import __version__
+from mambaad_demo.workflow.service import Service
 
 INSPECT_DESCRIPTION = (
     "Judge one picture of a part. Takes the file, the name of a checkpoint (empty: the default one) and a "
@@ -34,11 +33,13 @@ COMPARE_DESCRIPTION = (
     "heat map of each."
 )
 HEALTH_DESCRIPTION = (
-    "Versions, checkpoints, and for the default one: device, kernel and the result of its self-test."
+    "Versions, checkpoints, and for the default one: device, kernel and the result of its self-test. "
+    "Under `installation` what `doctor --json` says, with the checkpoints as they are here; under `service` "
+    "queue, disk, retention and uptime."
 )
 
 
-def build_api(inspector: Inspector, comparer: Comparer) -> None:
+def build_api(inspector: Inspector, comparer: Comparer, service: Service) -> None:
     """Add the public endpoints to the surrounding Blocks."""
     with gr.Column(visible=False):
         file = gr.File(label="file")
@@ -89,7 +90,7 @@ def build_api(inspector: Inspector, comparer: Comparer) -> None:
 
     def health() -> dict[str, Any]:
         with shown_to_user():
-            return health_facts(inspector)
+            return health_facts(inspector, service)
 
     inspect_button.click(
         inspect,
@@ -114,30 +115,33 @@ def build_api(inspector: Inspector, comparer: Comparer) -> None:
     )
 
 
-def health_facts(inspector: Inspector) -> dict[str, Any]:
+def health_facts(inspector: Inspector, service: Service) -> dict[str, Any]:
     """What runs here, for people who operate it; the default checkpoint is loaded if it is not yet.
 
     Raises:
         CheckpointError: there is no checkpoint, or the default one cannot be loaded.
     """
     predictor = inspector.catalog.predictor(inspector.default_for(None))
-    checkpoint = predictor.checkpoint
+    health = service.health()
+    one = next(one for one in health.checkpoints if one.name == predictor.checkpoint.name)
     return {
-        "version": __version__,
-        "python": platform.python_version(),
+        "version": health.version,
+        "python": health.python,
         "torch": torch.__version__,
         "gradio": gr.__version__,
         "checkpoints": list(inspector.catalog.names()),
-        "checkpoint": checkpoint.name,
-        "checkpoint_sha256": checkpoint.sha256,
+        "checkpoint": one.name,
+        "checkpoint_sha256": one.sha256,
         "device": predictor.device,
         "precision": predictor.precision,
         "kernel": predictor.kernel,
         "self_test": {
-            "passed": checkpoint.self_test.passed,
-            "largest_difference": checkpoint.self_test.largest_difference,
-            "tolerance": checkpoint.self_test.tolerance,
+            "passed": one.passed,
+            "largest_difference": one.largest_difference,
+            "tolerance": one.tolerance,
         },
+        "installation": health.to_json(),
+        "service": service.facts().to_json(),
     }
 
 

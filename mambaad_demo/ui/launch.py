@@ -10,6 +10,7 @@ from typing import Any
 from starlette.middleware import Middleware
 
 from mambaad_demo.ui.assets import path, text
+from mambaad_demo.ui.availability import Availability, State
 from mambaad_demo.ui.caps import Caps, Disk
 from mambaad_demo.ui.middleware import Gatekeeper
 from mambaad_demo.ui.theme import inspector_theme
@@ -26,7 +27,7 @@ _FORM_BYTES = 2**16  # multipart boundaries and field names around a file
 _CLEANING_SECONDS = 600
 
 
-_STYLES = ("page.css", "calibrate.css", "train.css", "promotion.css")
+_STYLES = ("page.css", "calibrate.css", "train.css", "promotion.css", "health.css")
 
 
 def delete_cache(retention_minutes: int) -> tuple[int, int]:
@@ -50,6 +51,7 @@ def launch_options(
     visits: Visits,
     caps: Caps,
     disk: Disk,
+    state: State,
     hosts: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Keyword arguments for `gradio.Blocks.launch`.
@@ -62,6 +64,7 @@ def launch_options(
         visits: whose is what; the same as `build_app` takes.
         caps: what one visitor may upload.
         disk: whether there is room for uploads.
+        state: whether the server is ready.
         hosts: more names of this server, where `*.` is a family.
     """
     gatekeeper = Middleware(
@@ -82,7 +85,7 @@ def launch_options(
         "css": "\n".join(text(name) for name in _STYLES),
         "head": text("head.html"),
         "favicon_path": str(path("favicon.png")),
-        "app_kwargs": {"middleware": [gatekeeper]},
+        "app_kwargs": {"middleware": [gatekeeper, Middleware(Availability, state=state)]},
         "allowed_paths": [],
         "max_file_size": max_upload_mb * _MEGABYTE,
         "state_session_capacity": 200,

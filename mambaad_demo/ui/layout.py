@@ -16,6 +16,7 @@ from mambaad_demo.ui.compare_tab import build_compare_tab
 from mambaad_demo.ui.comparing import Comparer
 from mambaad_demo.ui.dashboard_api import build_dashboard_api
 from mambaad_demo.ui.desk import Desk
+from mambaad_demo.ui.health_tab import build_health_tab
 from mambaad_demo.ui.inspect_page import fragment
 from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
 from mambaad_demo.ui.inspection import Inspector
@@ -31,6 +32,7 @@ from mambaad_demo.ui.training_api import build_training_api
 from mambaad_demo.ui.uploads import LocalFilesBlocks
 from mambaad_demo.ui.visits import Visits
 from mambaad_demo.workflow.figures.summary import FigureBook
+from mambaad_demo.workflow.service import Retention, Service
 
 TITLE = "MambaAD Inspector"
 
@@ -42,6 +44,7 @@ def build_app(
     retention_minutes: int,
     visits: Visits,
     caps: Caps,
+    service: Service | None = None,
     on_space: bool = False,
 ) -> gr.Blocks:
     """Assemble the app; the first sample part is inspected on the way, so the default checkpoint gets loaded.
@@ -52,8 +55,16 @@ def build_app(
         retention_minutes: minutes until a visitor's files are deleted.
         visits: whose is what; the same as `launch_options` takes.
         caps: what one visitor may ask for.
+        service: facts of this server; by default one that knows no folders.
         on_space: whether a Hugging Face Space serves it.
     """
+    service = service or Service(
+        catalog,
+        desk.runner,
+        desk.trainings,
+        places={},
+        retention=Retention(uploads_minutes=retention_minutes, stored_work_minutes=None),
+    )
     inspector = Inspector(catalog, SampleShelf(), adjusted=desk.adjusted, default_for=desk.default_for)
     comparer = Comparer(inspector)
     book = FigureBook()
@@ -100,6 +111,8 @@ def build_app(
             with gr.Tab("Metrics", id="metrics") as tab:
                 build_metrics_tab(desk, tab=tab, book=book)
                 build_study_card(desk, tab=tab)
+            with gr.Tab("Models & Health", id="health") as tab:
+                build_health_tab(service, tab=tab)
         offered = (
             (inspect_tab, page.checkpoint),
             (compare_tab, compare_page.checkpoints),
@@ -108,7 +121,7 @@ def build_app(
         for tab, choice in offered:
             gr.on([app.load, tab.select], offer, None, choice, api_visibility="private", queue=False)
         page.forget.click(forget_stored, None, None, api_visibility="private", queue=False)
-        build_api(inspector, comparer)
+        build_api(inspector, comparer, service)
         build_dashboard_api(desk, book)
         build_calibration_api(desk)
         build_training_api(desk)

@@ -129,6 +129,11 @@ class BatchRunner:
         """Batches whose files lie here: those that are not done, also of a server that was killed."""
         return {path.name for path in self._folder.iterdir()} if self._folder.is_dir() else set()
 
+    def queued(self) -> int:
+        """How many batches are at work or wait for their turn."""
+        with self._lock:
+            return len(self._stops)
+
     def wait(self, job_id: str) -> None:
         """Return when a batch is no longer at work here; at once for one that never was."""
         with self._lock:

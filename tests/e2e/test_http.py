@@ -85,6 +85,24 @@ def test_health_says_what_runs(client):
 
     assert health["self_test"]["passed"]
     assert health["kernel"] in {"torch", "numba", "triton", "mamba_ssm"}
+    told = {one["name"]: one for one in health["installation"]["checkpoints"]}
+    assert told[health["checkpoint"]]["sha256"] == health["checkpoint_sha256"]
+    assert health["service"]["state"] == "ready"
+    assert health["service"]["queue"]["batches"] == 0
+
+
+def test_health_names_no_place_on_the_machine(client, checkpoints_root, uploads_folder):
+    told = json.dumps(client.predict(api_name="/health"))
+
+    assert str(uploads_folder.parent) not in told
+    assert str(checkpoints_root) not in told
+
+
+def test_a_monitor_learns_that_the_server_is_ready_and_nothing_else(app_url):
+    answer = httpx.get(f"{app_url}/healthz", timeout=30)
+
+    assert (answer.status_code, answer.text) == (200, "ok")
+    assert httpx.get(f"{app_url}/healthz", headers={"Host": "evil.example"}, timeout=30).status_code == 400
 
 
 def test_only_the_contract_is_public(app_url):

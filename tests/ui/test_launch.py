@@ -1,10 +1,12 @@
 """Every launch option this app depends on; a changed default of Gradio must not change it behind our back."""
 
 import inspect
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
 
+from mambaad_demo.ui.availability import Availability
 from mambaad_demo.ui.caps import FOR_STRANGERS, Caps, Disk
 from mambaad_demo.ui.launch import MODEL_LANE, QUEUE_OPTIONS, delete_cache, launch_options, trusted_hosts
 from mambaad_demo.ui.layout import build_app
@@ -12,6 +14,8 @@ from mambaad_demo.ui.middleware import Gatekeeper
 from mambaad_demo.ui.visits import Visits
 from tests.ui.desks import desk_in
 from tests.ui.fakes import FakeCatalog, FakePredictor
+
+STATE = SimpleNamespace(is_ready=True, is_closing=False)
 
 
 @pytest.fixture
@@ -29,6 +33,7 @@ def options(visits, tmp_path):
         visits=visits,
         caps=FOR_STRANGERS,
         disk=Disk(tmp_path),
+        state=STATE,
         hosts=("*.example.org",),
     )
 
@@ -69,9 +74,10 @@ def test_gradio_knows_every_option(options):
 
 
 def test_the_gatekeeper_stands_before_gradio(options, visits):
-    (middleware,) = options["app_kwargs"]["middleware"]
+    middleware, availability = options["app_kwargs"]["middleware"]
 
     assert middleware.cls is Gatekeeper
+    assert (availability.cls, availability.kwargs) == (Availability, {"state": STATE})
     assert middleware.kwargs["max_body_bytes"] >= 64 * 2**20
     assert middleware.kwargs["on_space"] is False
     assert middleware.kwargs["visits"] is visits

@@ -30,6 +30,11 @@ class Lane:
         self._turns: dict[str, Turn] = {}
         self._endings: dict[str, Ending] = {}
 
+    def __len__(self) -> int:
+        """Turns in the queue, the one at work included."""
+        with self.lock:
+            return len(self._turns)
+
     def require_room(self) -> None:
         """Refuse what would make the queue too long.
 

@@ -177,6 +177,10 @@ class TrainingRunner:
         """How many are before it; 0 is at work, None is not in the queue."""
         return self._lane.position(job_id)
 
+    def queued(self) -> int:
+        """How many jobs are at work or wait for their turn."""
+        return len(self._lane)
+
     def left_over(self) -> set[str]:
         """Jobs whose folders lie here, also those of a server that was killed."""
         folder = self._place.folder

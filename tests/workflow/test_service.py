@@ -1,0 +1,102 @@
+"""The facts of a running server: self-tests, queue, state and uptime."""
+
+import threading
+
+import pytest
+
+from mambaad_demo.hub.layout import GOLDEN
+from mambaad_demo.pipeline import model_thread
+from mambaad_demo.pipeline.catalog import Catalog
+from mambaad_demo.workflow.service import Retention, Service
+
+
+class Lane:
+    """A queue of some length."""
+
+    def __init__(self, length):
+        self.length = length
+
+    def queued(self):
+        return self.length
+
+
+@pytest.fixture
+def catalog(tiny_checkpoint):
+    return Catalog(tiny_checkpoint.parent, device="cpu", kernel="torch")
+
+
+@pytest.fixture
+def at():
+    return [100.0]
+
+
+@pytest.fixture
+def service(catalog, at, tmp_path):
+    return Service(
+        catalog,
+        Lane(2),
+        Lane(1),
+        places={"store": (tmp_path,)},
+        retention=Retention(uploads_minutes=60, stored_work_minutes=None),
+        clock=lambda: at[0],
+    )
+
+
+def test_a_checkpoint_is_untested_until_it_is_loaded_or_tested(service):
+    assert [one.passed for one in service.health().checkpoints] == [None]
+    assert list(service.test()) == ["tiny"]
+    assert [one.passed for one in service.health().checkpoints] == [True]
+
+
+def test_a_failed_self_test_is_told_and_the_server_is_not_ready_until_it_passes(service, catalog):
+    for parameter in catalog.predictor("tiny").checkpoint.detector.decoder.parameters():
+        parameter.data.mul_(3)
+
+    list(service.test())
+
+    (tiny,) = service.health().checkpoints
+    assert (tiny.passed, service.is_ready, service.facts().state) == (False, False, "failed")
+    assert tiny.largest_difference > tiny.tolerance
+    assert "computes something else" in tiny.error
+    list(service.test())  # it is loaded anew
+    assert (service.is_ready, service.facts().state) == (True, "ready")
+
+
+def test_a_checkpoint_that_cannot_be_loaded_fails_with_words_and_the_others_are_tested(
+    service, tiny_checkpoint
+):
+    (tiny_checkpoint / GOLDEN).unlink()
+
+    assert list(service.test()) == ["tiny"]
+
+    (tiny,) = service.health().checkpoints
+    assert tiny.passed is False
+    assert "lacks golden.safetensors" in tiny.error
+
+
+def test_queue_uptime_disk_and_retention_are_told(service, at):
+    at[0] += 61.5
+
+    facts = service.facts().to_json()
+
+    assert facts["uptime_seconds"] == 61
+    assert (facts["queue"]["batches"], facts["queue"]["trainings"]) == (2, 1)
+    assert facts["retention"] == {"uploads_minutes": 60, "stored_work_minutes": None}
+    assert facts["disk"]["used"]["store"] > 0
+
+
+def test_the_model_lane_is_busy_while_something_computes(service):
+    begun, end = threading.Event(), threading.Event()
+    work = model_thread.submit(lambda: (begun.set(), end.wait(30)))
+    begun.wait(30)
+    assert service.facts().queue.model_lane == 1
+    end.set()
+    work.result()
+    model_thread.run(int)  # callbacks of the former are done before this one begins
+    assert service.facts().queue.model_lane == 0
+
+
+def test_a_closing_server_is_not_ready(service):
+    service.close()
+
+    assert (service.is_ready, service.facts().state) == (False, "closing")
