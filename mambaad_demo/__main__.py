@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mambaad_demo.cli import calibrate, checkpoints, promote, store
+from mambaad_demo.cli import calibrate, checkpoints, promote, push_labels, store
 from mambaad_demo.cli.checkpoints import checkpoint_line
 from mambaad_demo.cli.options import FAILED, SOME_REFUSED, DeviceOption, Json, errors_shown, predictor_of
 from mambaad_demo.data.picture_sets import read_set
@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 app.add_typer(checkpoints.app, name="checkpoints")
 store.add_to(app)
+push_labels.add_to(app)
 calibrate.add_to(app)
 promote.add_to(app)
 

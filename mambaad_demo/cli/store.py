@@ -106,7 +106,7 @@ def export_labels(
     with errors_shown():
         facts = export(open_store(), out, kind, product=product, reviewer=reviewer)
     typer.echo(f"{facts.labels} labels, {facts.pictures} pictures, {facts.masks} masks in {out.name}")
-    _say(facts.notes, facts.left_out)
+    say_left_out(facts.notes, facts.left_out)
 
 
 def import_labels(
@@ -121,7 +121,7 @@ def import_labels(
     typer.echo(
         f"{facts.decided} labels recorded, {facts.unchanged} known before, {facts.pictures} new pictures"
     )
-    _say((), facts.left_out)
+    say_left_out((), facts.left_out)
     raise typer.Exit(SOME_REFUSED if facts.left_out else 0)
 
 
@@ -165,7 +165,7 @@ def _held(facts: BackupFacts) -> str:
     return f"{sum(facts.rows.values())} rows and {sum(facts.files.values())} files"
 
 
-def _say(notes: Iterable[str], left_out: Iterable[LeftOut]) -> None:
+def say_left_out(notes: Iterable[str], left_out: Iterable[LeftOut]) -> None:
     """What a person should know, on standard error."""
     for note in notes:
         typer.echo(note, err=True)

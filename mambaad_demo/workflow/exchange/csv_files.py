@@ -38,7 +38,7 @@ class _Row(Words):
 
 def write(shipment: Shipment, pack: Pack) -> None:
     """Write `labels.csv` and `decisions.csv`; unsure and divided pictures are in both."""
-    pack.write(LABELS, table([_label_row(image) for image in shipment.labeled]))
+    pack.write(LABELS, table([_label_row(shipment, image) for image in shipment.labeled]))
     pack.write(DECISIONS, table(list(_decision_rows(shipment))))
     if masks := sum(image.mask_sha256 is not None for image in shipment.labeled):
         shipment.notes.append(f"Masks that stay behind, because CSV holds their hashes only: {masks}.")
@@ -78,7 +78,7 @@ def table(rows: list[dict[str, Any]], *, encoding: str = "utf-8-sig") -> bytes:
     return buffer.getvalue().encode(encoding)
 
 
-def _label_row(image: LabeledImage) -> dict[str, Any]:
+def _label_row(shipment: Shipment, image: LabeledImage) -> dict[str, Any]:
     return {
         "sha256": image.sha256,
         "name": image.name,
@@ -90,7 +90,7 @@ def _label_row(image: LabeledImage) -> dict[str, Any]:
         "severity": image.severity.value,
         "note": image.note,
         "mask_sha256": image.mask_sha256,
-        "reviewers": "; ".join(image.reviewers),
+        "reviewers": "; ".join(map(shipment.called, image.reviewers)),
         "findings": "; ".join(image.findings),
         "decided_at": image.decided_at.isoformat(),
     }
@@ -100,16 +100,16 @@ def _decision_rows(shipment: Shipment) -> Iterable[dict[str, Any]]:
     for picture in stored_pictures(shipment.workspace, product=shipment.product):
         for decision in labels.history(shipment.workspace, picture.id):
             if shipment.reviewer in (None, decision.reviewer):
-                yield _decision_row(picture, decision)
+                yield _decision_row(shipment, picture, decision)
 
 
-def _decision_row(picture: StoredPicture, decision: StoredDecision) -> dict[str, Any]:
+def _decision_row(shipment: Shipment, picture: StoredPicture, decision: StoredDecision) -> dict[str, Any]:
     return {
         "decision": decision.id,
         "sha256": picture.sha256,
         "name": picture.name,
         "product": picture.product,
-        "reviewer": decision.reviewer,
+        "reviewer": shipment.called(decision.reviewer),
         "finding": decision.finding.value,
         "defect_type": decision.defect_type,
         "severity": decision.severity.value,

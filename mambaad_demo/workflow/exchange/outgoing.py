@@ -42,13 +42,19 @@ class Shipment:
     """Labeled pictures on their way out; counts what leaves."""
 
     def __init__(
-        self, workspace: Workspace, *, product: str | None = None, reviewer: str | None = None
+        self,
+        workspace: Workspace,
+        *,
+        product: str | None = None,
+        reviewer: str | None = None,
+        anonymous: bool = False,
     ) -> None:
         """
         Args:
             workspace: whose pictures.
             product: of this one only.
             reviewer: with this one's word instead of the consensus of all.
+            anonymous: with numbers in the place of reviewers' names.
         """
         self.workspace = workspace
         self.product = product
@@ -58,6 +64,19 @@ class Shipment:
         self.masks = 0
         self.left_out: list[LeftOut] = []
         self.notes: list[str] = []
+        self._staying: set[int] = set()
+        self._numbers: dict[str, int] | None = {} if anonymous else None
+
+    @property
+    def leaving(self) -> list[LabeledImage]:
+        """Those that were not left out."""
+        return [image for image in self.labeled if image.image_id not in self._staying]
+
+    def called(self, reviewer: str) -> str:
+        """What a reviewer is called outside."""
+        if self._numbers is None:
+            return reviewer
+        return f"reviewer {self._numbers.setdefault(reviewer, len(self._numbers) + 1)}"
 
     def clear(self) -> list[LabeledImage]:
         """The good and the defective pictures; the others are left out."""
@@ -84,6 +103,7 @@ class Shipment:
     def leave_out(self, image: LabeledImage, reason: str) -> None:
         """Say that a picture does not leave."""
         self.left_out.append(LeftOut(name=image.name, reason=reason))
+        self._staying.add(image.image_id)
 
     def _mask(self, image: LabeledImage) -> np.ndarray | None:
         if image.mask_sha256 is None:
