@@ -16,6 +16,7 @@ from mambaad_demo.ui.caps import FOR_STRANGERS, Caps, Disk
 from mambaad_demo.ui.desk import Desk
 from mambaad_demo.ui.launch import launch_options
 from mambaad_demo.ui.layout import build_app
+from mambaad_demo.ui.sign_in import SignIn
 from mambaad_demo.ui.uploads import delete_old_files
 from mambaad_demo.ui.visits import Visits
 from mambaad_demo.workflow.batch_runner import BatchRunner
@@ -72,6 +73,7 @@ def main() -> None:
         visits=visits,
         caps=caps,
         service=service,
+        sign_in=SignIn(on_space=settings.on_space, is_offered=settings.offers_sign_in),
         on_space=settings.on_space,
     )
     try:

@@ -89,6 +89,9 @@ class Settings:
     on_space: bool = False
     """Whether a Hugging Face Space runs this process (`SPACE_ID` is set)."""
 
+    offers_sign_in: bool = False
+    """Whether that Space lets visitors sign in (`OAUTH_CLIENT_ID`, from `hf_oauth` in its front matter)."""
+
     on_zero_gpu: bool = False
     """Whether that Space lends a GPU for one call at a time (`SPACES_ZERO_GPU`)."""
 
@@ -187,6 +190,7 @@ class Settings:
             uploads_folder=Path(given["GRADIO_TEMP_DIR"]) if "GRADIO_TEMP_DIR" in given else None,
             port=_integer(given, "PORT" if "PORT" in given else "GRADIO_SERVER_PORT", default=DEFAULT_PORT),
             on_space=on_space,
+            offers_sign_in="OAUTH_CLIENT_ID" in given,
             on_zero_gpu=given.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"),
         )
 

@@ -51,6 +51,11 @@ def test_front_matter_describes_a_gradio_space():
     assert len(SPACE["short_description"]) <= 60
 
 
+def test_a_space_asks_its_visitors_for_the_least_rights_that_publishing_needs():
+    assert SPACE["hf_oauth"] is True
+    assert SPACE["hf_oauth_scopes"] == ["contribute-repos"]  # makes repositories and changes those, no others
+
+
 def test_one_gradio_version_everywhere():
     pins = {_pin("gradio", "requirements.txt"), _pin("gradio", "constraints.txt"), version("gradio")}
     assert pins == {SPACE["sdk_version"]}

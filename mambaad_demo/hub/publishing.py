@@ -87,6 +87,13 @@ class PushPlan:
         return sum(file.size for file in self.files)
 
     @property
+    def fingerprint(self) -> str:
+        """The same for a plan that sends the same files to the same place."""
+        parts = [self.kind, self.repo, str(self.private), self.others]
+        parts += [f"{file.path} {file.sha256}" for file in self.files]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    @property
     def card(self) -> str:
         """The page that the Hub will show."""
         return next(

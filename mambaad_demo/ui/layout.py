@@ -23,9 +23,11 @@ from mambaad_demo.ui.inspection import Inspector
 from mambaad_demo.ui.launch import QUEUE_OPTIONS, delete_cache
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.metrics_tab import build_metrics_tab
+from mambaad_demo.ui.publish_card import build_publish_card
 from mambaad_demo.ui.review_tab import TAB as REVIEW
 from mambaad_demo.ui.review_tab import build_review_tab
 from mambaad_demo.ui.samples import SampleShelf
+from mambaad_demo.ui.sign_in import SERVER, SignIn
 from mambaad_demo.ui.study_card import build_study_card
 from mambaad_demo.ui.train_tab import build_train_tab
 from mambaad_demo.ui.training_api import build_training_api
@@ -45,6 +47,7 @@ def build_app(
     visits: Visits,
     caps: Caps,
     service: Service | None = None,
+    sign_in: SignIn = SERVER,
     on_space: bool = False,
 ) -> gr.Blocks:
     """Assemble the app; the first sample part is inspected on the way, so the default checkpoint gets loaded.
@@ -56,6 +59,7 @@ def build_app(
         visits: whose is what; the same as `launch_options` takes.
         caps: what one visitor may ask for.
         service: facts of this server; by default one that knows no folders.
+        sign_in: in whose name something is sent to the Hub.
         on_space: whether a Hugging Face Space serves it.
     """
     service = service or Service(
@@ -113,6 +117,7 @@ def build_app(
                 build_study_card(desk, tab=tab)
             with gr.Tab("Models & Health", id="health") as tab:
                 build_health_tab(service, tab=tab)
+                build_publish_card(desk, tab=tab, sign_in=sign_in)
         offered = (
             (inspect_tab, page.checkpoint),
             (compare_tab, compare_page.checkpoints),
