@@ -88,7 +88,7 @@ def test_requirements_name_what_is_imported_and_say_why_where_it_is_not():
     providers = packages_distributions()
 
     roots = {module.split(".")[0] for path in [*SOURCES, ROOT / "app.py"] for module in _imports(path)}
-    third_party = roots - sys.stdlib_module_names - {"app", "benchmarks", "mambaad_demo", "train"}
+    third_party = roots - sys.stdlib_module_names - {"app", "benchmarks", "mambaad_demo", "tests", "train"}
     imported = {root: {_normal(name) for name in providers[root]} for root in third_party}
 
     assert {root for root, names in imported.items() if not names & (required.keys() | OF_THE_TESTS)} == set()

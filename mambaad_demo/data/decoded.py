@@ -44,7 +44,7 @@ class Budget:
             )
         if decoded_bytes > self.max_megapixels * 1e6 * _BYTES_PER_PIXEL:
             raise ImageTooLargeError(
-                f"The picture of {width} × {height} pixels takes {decoded_bytes / 1e6:.4g} MB to decode. "
+                f"The picture of {width} × {height} pixels takes {decoded_bytes / 1e6:.0f} MB to decode. "
                 "Save it with at most four channels and 32 bits each, in ordinary strips or tiles."
             )
         short, long = sorted((width, height))

@@ -22,7 +22,10 @@ _MOST_RATIO = 200  # unpacked to packed; pictures hardly shrink, and flat bitmap
 _MOST_DIRECTORY_BYTES = 4 * 10**6  # the list of entries; it is read whole
 _LONGEST_NAME = 120
 _KINDS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack without bounds
-_BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, OSError, ValueError)
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, OverflowError,
+)  # fmt: skip
+"""What zipfile throws at damaged bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,16 +144,16 @@ def zip_readers(path: Path) -> list[_Named]:
         InputError: no zip file, damaged, encrypted, or too much in it.
     """
     try:
-        directory_bytes = _directory_bytes(path)
-        if directory_bytes <= _MOST_DIRECTORY_BYTES:
-            archive = zipfile.ZipFile(path)  # closes itself when the last reader is gone
+        archive = _listed(path)
+    except InputError:  # which is a ValueError too
+        raise
     except _BROKEN as error:
         raise InputError(
             "That is no zip file, or a damaged one. Send a folder of pictures as zip."
         ) from error
-    if directory_bytes > _MOST_DIRECTORY_BYTES:
-        raise InputError(f"The zip file has too many entries; send at most {MOST_PICTURES} pictures.")
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    if sum(entry.compress_size for entry in entries) > path.stat().st_size:
+        raise InputError("The entries of the zip file lie over one another. Make the zip file anew.")
     if any(entry.flag_bits & 1 for entry in entries):
         raise InputError("The zip file is encrypted. Send one without a password.")
     if (total := sum(entry.file_size for entry in entries)) > _MOST_BYTES_IN_ALL:
@@ -160,17 +163,27 @@ def zip_readers(path: Path) -> list[_Named]:
     ]
 
 
-def _directory_bytes(path: Path) -> int:
-    """What the list of entries takes, from the record at the end of the file, before anything is listed."""
-    with path.open("rb") as file:
-        file.seek(-min(path.stat().st_size, 2**16 + 100), io.SEEK_END)
-        tail = file.read()
-    end = tail.rfind(b"PK\x05\x06")
-    if end < 0:
-        raise zipfile.BadZipFile("no end record")
-    if b"PK\x06\x07" in tail[:end]:  # zip64, whose record counts
-        return int(struct.unpack_from("<Q", tail, tail.rindex(b"PK\x06\x06", 0, end) + 40)[0])
-    return int(struct.unpack_from("<I", tail, end + 12)[0])
+def _listed(path: Path) -> zipfile.ZipFile:
+    """The archive with its list of entries, which is read whole and so must be short."""
+    file = _ZipBytes(io.FileIO(path))
+    archive = zipfile.ZipFile(file)
+    file.is_listing = False
+    return archive
+
+
+class _ZipBytes(io.BufferedReader):
+    """An open zip file that bounds its list of entries where zipfile reads it: which of several end records
+    it believes is its own affair. Closes itself when the last reader is gone."""
+
+    is_listing = True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.is_listing and size is not None and size > _MOST_DIRECTORY_BYTES:
+            raise InputError(f"The zip file has too many entries; send at most {MOST_PICTURES} pictures.")
+        return super().read(size)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def _by_name(entry: zipfile.ZipInfo) -> str:

@@ -6,6 +6,7 @@ ours instead of Pillow's process-wide one. Only 16-bit color PNG goes to torchvi
 
 import io
 import math
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -40,6 +41,14 @@ _PNG_PASSES = (
     (0, 1, 1, 2),
 )
 """First column, first row, column step and row step of the seven passes of an interlaced PNG."""
+
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+"""Of a segment or the end; what else follows 0xff is part of the pixels, or stands alone."""
+_MAX_JPEG_SCANS = 100
+"""Usual encoders write ten; libtiff draws the line here too."""
+
+_MOST_SKIPPED_ROWS = 255
+"""What one code of a run-length BMP can leave empty; Pillow allocates it before it looks at the height."""
 
 _PLUGINS = {ImageKind.JPEG: JpegImageFile, ImageKind.BMP: BmpImageFile, ImageKind.WEBP: WebPImageFile}
 
@@ -78,15 +87,32 @@ def decode_png(data: bytes, budget: Budget) -> Decoded:
 def decode_with_pillow(data: bytes, kind: ImageKind, budget: Budget) -> Decoded:
     """Decode a JPEG, BMP or WebP file."""
     with _PLUGINS[kind](io.BytesIO(data)) as image:
-        budget.check(image.width, image.height, decoded_bytes=image.width * image.height * 4)
+        needed = image.width * image.height * 4
+        if kind is ImageKind.BMP:
+            needed = max(needed, image.width * (image.height + _MOST_SKIPPED_ROWS))
+        budget.check(image.width, image.height, decoded_bytes=needed)
         if kind is ImageKind.WEBP:
             _refuse_animation("WebP", frames=getattr(image, "n_frames", 1))
+        if kind is ImageKind.JPEG:
+            _check_jpeg_scans(data)
         if kind is ImageKind.JPEG and len(data) * 8 < image.width * image.height / 64:
             raise UnreadableImageError(  # libjpeg fills what is missing with gray and says nothing
                 f"The JPEG file declares {image.width} × {image.height} pixels but holds only {len(data)} "
                 "bytes: the size is wrong, or most of the picture is missing. Copy it again."
             )
         return decode_pillow_image(image)
+
+
+def _check_jpeg_scans(data: bytes) -> None:
+    """Refuse a JPEG of endless scans: each is a few bytes long and a pass over the whole picture."""
+    scans, position = 0, 2
+    while (marker := _JPEG_MARKER.search(data, position)) and marker[0] != b"\xff\xd9":
+        scans += marker[0] == b"\xff\xda"
+        if scans > _MAX_JPEG_SCANS:
+            raise UnreadableImageError(
+                f"The JPEG file stores its picture in more than {_MAX_JPEG_SCANS} scans. Save it again."
+            )
+        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
 
 
 def decode_pillow_image(image: Image.Image) -> Decoded:
@@ -162,10 +188,11 @@ def _check_png_is_whole(header: _PngHeader, parts: Iterable[bytes]) -> None:
     inflater = zlib.decompressobj()
     found = 0
     for part in parts:
-        packed = part
-        while packed and found < expected:
-            found += len(inflater.decompress(packed, 2**20))
-            packed = inflater.unconsumed_tail
+        for start in range(0, len(part), 2**16):  # zlib copies what is left of a piece after every step
+            packed = part[start : start + 2**16]
+            while packed and found < expected:
+                found += len(inflater.decompress(packed, 2**20))
+                packed = inflater.unconsumed_tail
     if found < expected:
         raise UnreadableImageError(
             f"The PNG file is cut short, or its size is wrong: it declares {expected} bytes of pixels and "

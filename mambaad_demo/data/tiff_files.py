@@ -126,8 +126,14 @@ def _check_header(page: tifffile.TiffPage, budget: Budget, *, file_size: int) ->
     itemsize = page.dtype.itemsize if page.dtype is not None else 1
     samples = page.samplesperpixel * itemsize
     pixels = page.imagewidth * page.imagelength
-    tile = page.tilewidth * page.tilelength if page.is_tiled else 0
-    budget.check(page.imagewidth, page.imagelength, decoded_bytes=max(pixels, tile) * samples)
+    tiles = 0  # pixels in all of them together: they may reach far beyond the picture
+    if page.is_tiled:
+        columns, rows = (
+            math.ceil(page.imagewidth / page.tilewidth),
+            math.ceil(page.imagelength / page.tilelength),
+        )
+        tiles = columns * page.tilewidth * rows * page.tilelength
+    budget.check(page.imagewidth, page.imagelength, decoded_bytes=max(pixels, tiles) * samples)
     if len(page.dataoffsets) > _MAX_SEGMENTS:
         raise UnreadableImageError(
             f"The TIFF file is cut into {len(page.dataoffsets)} strips or tiles, more than {_MAX_SEGMENTS}. "
