@@ -1,16 +1,20 @@
 """`checkpoints pull`, `push` and `publish-card`: what they print, send and write, and how they exit."""
 
 import hashlib
+import io
 import re
 import shutil
 
 import pytest
+import torch
 from huggingface_hub import constants
 from typer.testing import CliRunner
 
 from mambaad_demo.__main__ import app
 from mambaad_demo.hub.layout import FILES
+from mambaad_demo.hub.weights import file_sha256
 from tests.hub.client import REPO, REVISION, SENDS_OLD_STYLE, TOKEN, contents, hub, parts, pauses
+from tests.hub.official import official_state
 
 __all__ = ["hub", "parts", "pauses"]
 
@@ -135,3 +139,27 @@ def test_pull_fetches_a_release_of_the_manifest_and_says_where_it_is(call, parts
     where = result.stdout.splitlines()[-1]
     assert where.startswith(str(tmp_path / "cache"))
     assert set(parts) == set(FILES)
+
+
+def test_a_published_release_of_full_size_is_imported_from_the_hub_and_passes_its_checks(
+    call, hub, tiny_checkpoint
+):
+    buffer = io.BytesIO()
+    torch.save({"net": official_state()}, buffer)
+    hub.add_repo(REPO, {REVISION: {"mvtec/full.pth": buffer.getvalue()}})
+    (tiny_checkpoint.parent / "manifest.toml").write_text(
+        f'schema_version = 1\n[[release]]\nname = "full"\nkind = "published"\ndecoder = "mambaad"\n'
+        f'encoder = "resnet34.bt_in1k"\ninput_side = 64\nlicense = "apache-2.0"\nrepo = "{REPO}"\n'
+        f'revision_prefix = "{REVISION[:7]}"\nfiles = [{{ path = "mvtec/full.pth" }}]\n'
+    )
+
+    imported = call("import", "full")
+    verified = call("verify", "full")
+
+    assert (imported.exit_code, verified.exit_code) == (0, 0)
+    pin = f"revision {REVISION}, sha256 {hashlib.sha256(buffer.getvalue()).hexdigest()}"
+    assert f"Pin in manifest.toml: {pin}" in imported.stdout
+    assert "self-test passed" in verified.stdout
+    assert file_sha256(tiny_checkpoint.parent / "full" / "model.safetensors") in (
+        tiny_checkpoint.parent / "full" / "README.md"
+    ).read_text(encoding="utf-8")
