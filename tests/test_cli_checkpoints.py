@@ -1,16 +1,21 @@
 """`checkpoints pull`, `push` and `publish-card`: what they print, send and write, and how they exit."""
 
 import hashlib
+import io
+import json
 import re
 import shutil
 
 import pytest
+import torch
 from huggingface_hub import constants
 from typer.testing import CliRunner
 
 from mambaad_demo.__main__ import app
 from mambaad_demo.hub.layout import FILES
+from mambaad_demo.hub.weights import file_sha256
 from tests.hub.client import REPO, REVISION, SENDS_OLD_STYLE, TOKEN, contents, hub, parts, pauses
+from tests.hub.official import official_state
 
 __all__ = ["hub", "parts", "pauses"]
 
@@ -84,6 +89,28 @@ def test_publish_card_renews_the_card_of_what_was_pushed(call, hub):
 
 
 @pytest.mark.parametrize("command", ["push", "publish-card"])
+def test_the_card_tells_what_was_measured(call, tmp_path, command):
+    shares = dict.fromkeys(("image_ap", "image_f1_max", "pixel_ap", "pixel_f1_max", "au_pro", "mad"))
+    shares |= {"image_auroc": 0.9876, "pixel_auroc": 0.5}
+    measured = {"categories": {"a|b": {**shares, "n_good": 12, "n_defect": 7}}, "mean": shares}
+    (tmp_path / "metrics.json").write_text(json.dumps(measured))
+
+    told = call(command, "tiny", REPO, "--dry-run", "--metrics", tmp_path / "metrics.json")
+    silent = call(command, "tiny", REPO, "--dry-run")
+    wrong = call(command, "tiny", REPO, "--dry-run", "--metrics", tmp_path / "checkpoints/tiny/config.json")
+
+    assert "| a\\|b | 98.8 | – | – | 50.0 | – | – | – | – | 12 | 7 |" in told.stdout
+    assert "| mean | 98.8 |" in told.stdout
+    assert "no metrics" not in told.stderr
+    assert "tells no metrics" in silent.stderr
+    assert "## Metrics" not in silent.stdout
+    assert (wrong.exit_code, wrong.stderr) == (
+        2,
+        "Error: config.json holds no metrics. Write them with 'python -m train.evaluate --json'.\n",
+    )
+
+
+@pytest.mark.parametrize("command", ["push", "publish-card"])
 def test_a_damaged_checkpoint_is_refused_before_anything_is_sent(call, hub, tiny_checkpoint, command):
     weights = tiny_checkpoint / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
@@ -116,8 +143,8 @@ def test_refusals_are_one_line_without_a_path(call, tmp_path, arguments, code, w
     result = call(*(argument.format(folder=tmp_path / "empty") for argument in arguments))
 
     assert result.exit_code == code
-    assert result.stderr.startswith("Error: ")
-    assert re.search(words, result.stderr)
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
+    assert re.search(words, result.stderr.splitlines()[-1])
     assert str(tmp_path) not in result.stderr
     assert TOKEN not in result.stdout + result.stderr
 
@@ -135,3 +162,27 @@ def test_pull_fetches_a_release_of_the_manifest_and_says_where_it_is(call, parts
     where = result.stdout.splitlines()[-1]
     assert where.startswith(str(tmp_path / "cache"))
     assert set(parts) == set(FILES)
+
+
+def test_a_published_release_of_full_size_is_imported_from_the_hub_and_passes_its_checks(
+    call, hub, tiny_checkpoint
+):
+    buffer = io.BytesIO()
+    torch.save({"net": official_state()}, buffer)
+    hub.add_repo(REPO, {REVISION: {"mvtec/full.pth": buffer.getvalue()}})
+    (tiny_checkpoint.parent / "manifest.toml").write_text(
+        f'schema_version = 1\n[[release]]\nname = "full"\nkind = "published"\ndecoder = "mambaad"\n'
+        f'encoder = "resnet34.bt_in1k"\ninput_side = 64\nlicense = "apache-2.0"\nrepo = "{REPO}"\n'
+        f'revision_prefix = "{REVISION[:7]}"\nfiles = [{{ path = "mvtec/full.pth" }}]\n'
+    )
+
+    imported = call("import", "full")
+    verified = call("verify", "full")
+
+    assert (imported.exit_code, verified.exit_code) == (0, 0)
+    pin = f"revision {REVISION}, sha256 {hashlib.sha256(buffer.getvalue()).hexdigest()}"
+    assert f"Pin in manifest.toml: {pin}" in imported.stdout
+    assert "self-test passed" in verified.stdout
+    assert file_sha256(tiny_checkpoint.parent / "full" / "model.safetensors") in (
+        tiny_checkpoint.parent / "full" / "README.md"
+    ).read_text(encoding="utf-8")

@@ -19,6 +19,7 @@ from mambaad_demo.errors import (
 from mambaad_demo.hub.layout import EMBEDDED_ROOT, FILES, MANIFEST, embedded_names
 from mambaad_demo.hub.loading import Checkpoint, load_folder, resolve_device
 from mambaad_demo.hub.manifest import read_manifest
+from mambaad_demo.hub.progress import Report
 from mambaad_demo.hub.remote import Download, HubReference, discard_damaged, fetch_folder, require_allowed
 from mambaad_demo.hub.saving import round_to_half, save_checkpoint
 from mambaad_demo.models.encoder import Precision
@@ -105,11 +106,12 @@ def fetch_checkpoint(
     checkpoints_root: Path | None = None,
     allowed_repos: Iterable[str] = (),
     download: Download = snapshot_download,
+    report: Report | None = None,
 ) -> Path:
     """Folder in the cache of a release or "owner/repo@revision", fetched first if it is not there yet; not
-    verified. Arguments and errors as for `load_checkpoint`."""
+    verified. Arguments and errors as for `load_checkpoint` and `remote.fetch_folder`."""
     reference = _reference(name, checkpoints_root or EMBEDDED_ROOT, allowed_repos)
-    return fetch_folder(reference, FILES, download=download)
+    return fetch_folder(reference, FILES, download=download, report=report)
 
 
 def _reference(name: str, root: Path, allowed_repos: Iterable[str]) -> HubReference:

@@ -23,6 +23,7 @@ from mambaad_demo.errors import (
 )
 from mambaad_demo.hub.answers import FOREIGN, reading_error
 from mambaad_demo.hub.manifest import FULL_REVISION, Release
+from mambaad_demo.hub.progress import Report, reporting_bar
 from mambaad_demo.hub.waits import limit_waits
 from mambaad_demo.hub.weights import file_sha256
 
@@ -72,9 +73,19 @@ def require_allowed(reference: HubReference, allowed: Iterable[str]) -> None:
 
 
 def fetch_folder(
-    reference: HubReference, files: Iterable[str], *, download: Download = snapshot_download
+    reference: HubReference,
+    files: Iterable[str],
+    *,
+    download: Download = snapshot_download,
+    report: Report | None = None,
 ) -> Path:
     """Path of a checkpoint folder on disk, downloaded first if it is not cached yet.
+
+    Args:
+        reference: the repository and commit.
+        files: names of the wanted ones.
+        download: `huggingface_hub.snapshot_download` or a stand-in.
+        report: is told how far the download is, from several threads in turns.
 
     Raises:
         CheckpointNotFoundError: no such repository, commit or file.
@@ -82,8 +93,11 @@ def fetch_folder(
         CheckpointCorruptError: a large file is not what the Hub announced.
     """
     wanted = sorted(files)
+    options = {} if report is None else {"tqdm_class": reporting_bar(report)}
     with translated_errors(reference.repo):
-        folder = Path(download(repo_id=reference.repo, revision=reference.revision, allow_patterns=wanted))
+        folder = Path(
+            download(repo_id=reference.repo, revision=reference.revision, allow_patterns=wanted, **options)
+        )
         for file in wanted:
             _require_announced(folder / file, reference.repo)
     return folder

@@ -88,11 +88,22 @@ def of_catalog(catalog: Catalog, name: str, release: Release | None) -> Checkpoi
     Raises:
         UnknownReleaseError: it is gone.
     """
-    own, folder, predictor = name in catalog.own_names(), catalog.folder(name), catalog.loaded(name)
+    own, predictor = name in catalog.own_names(), catalog.loaded(name)
     if predictor is not None:
         return of_loaded(predictor.checkpoint, release, own=own)
+    if release is not None and name in catalog.release_names():
+        return CheckpointHealth(
+            name=name,
+            passed=None,
+            decoder=release.decoder,
+            encoder=release.encoder,
+            categories=release.categories,
+            license=release.license,
+            source_of_numbers=_source_of_numbers(release, own=False),
+            revision=release.revision,
+        )
     try:
-        config, calibration = read_records(folder)
+        config, calibration = read_records(catalog.folder(name))
     except DemoError as error:
         return CheckpointHealth(name=name, passed=False, error=str(error), own=own)
     return CheckpointHealth(
@@ -151,11 +162,13 @@ def test_again(catalog: Catalog, name: str) -> SelfTest:
 
 
 def card_of(catalog: Catalog, name: str) -> str:
-    """The model card as Markdown, without its front matter; empty where there is none.
+    """The model card as Markdown, without its front matter; empty where there is none, or none yet.
 
     Raises:
         UnknownReleaseError: the checkpoint is gone.
     """
+    if name in catalog.release_names() and catalog.loaded(name) is None:
+        return ""
     try:
         with (catalog.folder(name) / CARD).open("rb") as file:
             text = file.read(_MOST_OF_A_CARD).decode(errors="replace")

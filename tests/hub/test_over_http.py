@@ -147,6 +147,27 @@ def test_a_warm_load_asks_the_hub_nothing(hub, parts, tmp_path, monkeypatch):
     assert hub.requests == []
 
 
+def test_a_download_reports_its_bytes_until_all_are_there(hub, parts, monkeypatch):
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 4096)
+    told = []
+
+    fetch_folder(REFERENCE, FILES, report=lambda done, total: told.append((done, total)))
+
+    size = sum(len(content) for content in parts.values())
+    assert told[-1] == (size, size)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert len({done for done, _ in told}) > size // 4096
+
+
+def test_a_warm_load_reports_nothing(hub, parts):
+    told = []
+    fetch_folder(REFERENCE, FILES)
+
+    fetch_folder(REFERENCE, FILES, report=lambda done, total: told.append((done, total)))
+
+    assert told == []
+
+
 def test_an_offline_load_comes_from_the_cache(hub, parts, tmp_path, monkeypatch):
     cold = load(tmp_path)
     hub.heal()

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,29 +24,15 @@ from mambaad_demo.hub.published import (
 from mambaad_demo.hub.weights import file_sha256
 from mambaad_demo.models.state_dicts import from_published
 from mambaad_demo.pipeline.prediction import Verdict
+from tests.hub.official import official_state
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
-KEYS = Path(__file__).resolve().parents[1] / "golden" / "official_mambaad_state_dict.json"
-
-
-def random_state(keys: dict[str, tuple[list[int], str]]) -> dict[str, torch.Tensor]:
-    """Small random numbers of the given shapes; variances positive, counts and tables whole."""
-    generator = torch.Generator().manual_seed(0)
-    state = {}
-    for name, (shape, dtype) in keys.items():
-        if dtype == "int64":
-            state[name] = torch.zeros(shape, dtype=torch.int64)
-        elif name.endswith("running_var"):
-            state[name] = torch.ones(shape)
-        else:
-            state[name] = torch.randn(shape, generator=generator) * 0.02
-    return state
 
 
 @pytest.fixture(scope="module")
 def official() -> dict[str, torch.Tensor]:
     """Random numbers under every key of a released full-size checkpoint."""
-    return random_state(json.loads(KEYS.read_text())["keys"])
+    return official_state()
 
 
 @pytest.fixture(scope="module")
@@ -117,13 +104,28 @@ class Bomb:
         return Path.touch, (Path("exploded"),)
 
 
-def test_a_file_that_wants_to_run_code_is_refused_and_does_not(tmp_path, monkeypatch):
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize(
+    "write",
+    [
+        torch.save,
+        partial(torch.save, _use_new_zipfile_serialization=False),
+        lambda content, path: path.write_bytes(pickle.dumps(content)),
+        lambda content, path: path.write_bytes(pickle.dumps(content, protocol=2)),
+    ],
+    ids=["zip", "legacy", "pickle", "pickle of protocol 2"],
+)
+def test_a_file_that_wants_to_run_code_is_refused_and_does_not(tmp_path, monkeypatch, write):
     monkeypatch.chdir(tmp_path)
+    state = {"net_t.bn1.weight": torch.ones(64), "net_t.conv1.weight": Bomb()}
+    write({"net": state}, tmp_path / "weights.pth")
 
     with pytest.raises(CheckpointCorruptError, match="refused"):
-        read_published(save(tmp_path, {"net": Bomb()}))
+        import_published(tmp_path / "weights.pth", tmp_path / "out", PublishedOptions(name="out"))
 
-    assert not (tmp_path / "exploded").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"weights.pth"}
+    pickle.loads(pickle.dumps(Bomb()))
+    assert (tmp_path / "exploded").exists(), "the file above was harmless"
 
 
 @pytest.mark.parametrize(

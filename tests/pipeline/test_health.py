@@ -7,6 +7,7 @@ import pytest
 
 from mambaad_demo.errors import CheckpointCorruptError, UnknownReleaseError
 from mambaad_demo.hub.layout import CARD, GOLDEN
+from mambaad_demo.hub.manifest import read_manifest
 from mambaad_demo.ops import mamba3
 from mambaad_demo.pipeline import checkpoint_health
 from mambaad_demo.pipeline.catalog import Catalog
@@ -21,6 +22,17 @@ decoder = "mambaad"
 encoder = "test_efficientnet"
 license = "apache-2.0"
 source_of_numbers = "made up for a test"
+"""
+RELEASE = f"""
+[[release]]
+name = "parts"
+kind = "folder"
+decoder = "mambaad"
+encoder = "test_efficientnet"
+categories = ["bolt"]
+repo = "mira/parts"
+revision = "{"ab" * 20}"
+license = "apache-2.0"
 """
 
 
@@ -123,3 +135,15 @@ def test_a_model_card_is_read_without_its_front_matter(catalog, root):
     assert checkpoint_health.card_of(catalog, "tiny") == ""
     with pytest.raises(UnknownReleaseError):
         checkpoint_health.card_of(catalog, "../tiny")
+
+
+def test_a_release_that_was_not_fetched_yet_is_told_from_the_manifest(root):
+    (root / "manifest.toml").write_text(MANIFEST + RELEASE)
+    catalog = Catalog(root, device="cpu", kernel="torch")
+    (release,) = [one for one in read_manifest(root / "manifest.toml").releases if one.name == "parts"]
+
+    health = checkpoint_health.of_catalog(catalog, "parts", release)
+
+    assert (health.passed, health.loaded, health.revision) == (None, False, "ab" * 20)
+    assert health.categories == ("bolt",)
+    assert checkpoint_health.card_of(catalog, "parts") == ""
