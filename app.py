@@ -2,8 +2,8 @@
 
 import os
 import signal
-from types import FrameType
 
+from mambaad_demo import logs
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.settings import Settings
 from mambaad_demo.storage.jobs import mark_orphans
@@ -11,6 +11,7 @@ from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui.desk import Desk
 from mambaad_demo.ui.launch import launch_options
 from mambaad_demo.ui.layout import build_app
+from mambaad_demo.ui.shutdown import close_down, end_before_serving, wait_for_signal
 from mambaad_demo.ui.uploads import delete_old_files
 from mambaad_demo.workflow.batch_runner import BatchRunner
 from mambaad_demo.workflow.folder_labels import read_folder_labels
@@ -21,10 +22,16 @@ from mambaad_demo.workflow.training.runner import TrainingRunner
 def main() -> None:
     """Serve the page until interrupted."""
     settings = Settings.from_env(os.environ)
+    logs.set_up(
+        form=settings.log_format,
+        level=settings.log_level,
+        places=settings.named_places,
+        secrets=settings.secrets,
+    )
     if "GRADIO_TEMP_DIR" not in os.environ:  # a folder the operator names may hold other files than ours
         os.environ["GRADIO_TEMP_DIR"] = str(settings.uploads)
         delete_old_files(settings.uploads, minutes=settings.retention_minutes)
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, end_before_serving)
     catalog = Catalog(
         settings.checkpoints,
         versions_root=settings.versions,
@@ -64,23 +71,20 @@ def main() -> None:
         ),
     )
     app = build_app(catalog, desk, retention_minutes=settings.retention_minutes, service=service)
-    try:
-        app.launch(
-            **launch_options(
-                host=settings.host,
-                port=settings.port,
-                max_upload_mb=settings.max_upload_mb,
-                on_space=settings.on_space,
-                state=service,
-            )
-        )
-    finally:
-        desk.close()
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Stop as on Ctrl-C, which lets Gradio delete the uploads of this run."""
-    raise KeyboardInterrupt
+    app.launch(
+        **launch_options(
+            host=settings.host,
+            port=settings.port,
+            max_upload_mb=settings.max_upload_mb,
+            on_space=settings.on_space,
+            state=service,
+        ),
+        prevent_thread_lock=True,
+    )
+    logs.take_over("uvicorn", "uvicorn.error", "uvicorn.access")
+    wait_for_signal()
+    if not close_down(app, desk, service):
+        os._exit(1)  # threads that are still at work would keep the process
 
 
 if __name__ == "__main__":

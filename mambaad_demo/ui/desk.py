@@ -116,8 +116,12 @@ class Desk:
                 self.runner.discard(job.id)
             removal.delete_workspace(workspace)
 
-    def close(self) -> None:
-        """Stop the batches at hand and let go of the database."""
+    def stop_work(self) -> None:
+        """Interrupt trainings and batches, which can be resumed; returns when they have ended."""
         self.trainings.close()
         self.runner.close()
+
+    def close(self) -> None:
+        """Stop what is at work and let go of the database."""
+        self.stop_work()
         self._store.database.close()

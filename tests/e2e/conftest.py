@@ -94,6 +94,15 @@ def app_url(
 @contextmanager
 def running_app(home: Path, settings: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
     """Address and log of an app in a process of its own."""
+    with started_app(home, settings) as (_, url, log):
+        yield url, log
+
+
+@contextmanager
+def started_app(
+    home: Path, settings: Mapping[str, str]
+) -> Iterator[tuple["subprocess.Popen[bytes]", str, Path]]:
+    """Process, address and log of an app, which is ended where the test has not done so."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -113,7 +122,7 @@ def running_app(home: Path, settings: Mapping[str, str]) -> Iterator[tuple[str, 
         )
     try:
         _wait_until_it_answers(url, process, log)
-        yield url, log
+        yield process, url, log
     finally:
         process.terminate()
         process.wait(timeout=20)
