@@ -9,6 +9,7 @@ from mambaad_demo.settings import Settings
 from mambaad_demo.storage.jobs import mark_orphans
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui.desk import Desk
+from mambaad_demo.ui.janitor import Janitor, chores, kept_files
 from mambaad_demo.ui.launch import launch_options
 from mambaad_demo.ui.layout import build_app
 from mambaad_demo.ui.shutdown import close_down, end_before_serving, wait_for_signal
@@ -81,8 +82,12 @@ def main() -> None:
         ),
         prevent_thread_lock=True,
     )
+    own_folder = None if settings.uploads_folder else settings.uploads
+    janitor = Janitor(chores(desk, uploads=own_folder, kept=lambda: kept_files(app)))
+    janitor.start()
     logs.take_over("uvicorn", "uvicorn.error", "uvicorn.access")
     wait_for_signal()
+    janitor.close()
     if not close_down(app, desk, service):
         os._exit(1)  # threads that are still at work would keep the process
 
