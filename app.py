@@ -58,7 +58,7 @@ def main() -> None:
         catalog,
         runner,
         trainings,
-        is_private=settings.on_space,
+        is_private=not settings.shared,
         retention_minutes=settings.retention_minutes,
     )
     service = Service(
@@ -71,7 +71,13 @@ def main() -> None:
             stored_work_minutes=settings.retention_minutes if desk.is_private else None,
         ),
     )
-    app = build_app(catalog, desk, retention_minutes=settings.retention_minutes, service=service)
+    app = build_app(
+        catalog,
+        desk,
+        retention_minutes=settings.retention_minutes,
+        service=service,
+        needs_storage=settings.on_space and settings.shared,
+    )
     app.launch(
         **launch_options(
             host=settings.host,

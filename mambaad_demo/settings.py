@@ -75,6 +75,10 @@ class Settings:
     uploads_folder: Path | None = None
     """Folder for uploads that the operator named; it may hold other files than ours (`GRADIO_TEMP_DIR`)."""
 
+    shared: bool = True
+    """Whether all who open the page share one store, which is kept; else each visit has its own, deleted in
+    time (`MAMBAAD_SHARED`: `1` or `0`; unset, a Space has `0`)."""
+
     log_format: str = "text"
     """How the server writes its log, one of `logs.FORMATS` (`MAMBAAD_LOG`)."""
 
@@ -181,6 +185,7 @@ class Settings:
             max_upload_mb=_integer(given, "MAMBAAD_MAX_UPLOAD_MB", default=DEFAULT_MAX_UPLOAD_MB),
             host=given.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),
             uploads_folder=Path(given["GRADIO_TEMP_DIR"]) if "GRADIO_TEMP_DIR" in given else None,
+            shared=_yes_or_no(given, "MAMBAAD_SHARED", default=not on_space),
             log_format=given.get("MAMBAAD_LOG", "text"),
             log_level=given.get("MAMBAAD_LOG_LEVEL", "INFO").upper(),
             secrets=tuple(_secrets(given)),
@@ -189,13 +194,21 @@ class Settings:
         )
 
 
+def _yes_or_no(given: Mapping[str, str], name: str, *, default: bool) -> bool:
+    value = given.get(name, str(int(default)))
+    if value not in ("0", "1"):
+        raise InputError(f"{name} is {value!r}. Write 1 for yes or 0 for no.")
+    return value == "1"
+
+
 def _secrets(given: Mapping[str, str]) -> Iterator[str]:
     for name, value in given.items():
         if _SECRET_NAME.search(name):
             yield value
         if "://" in value:
             with suppress(ValueError):  # no URL after all
-                yield urlsplit(value).password or ""
+                if password := urlsplit(value).password:
+                    yield password
 
 
 def _integer(given: Mapping[str, str], name: str, *, default: int) -> int:

@@ -39,7 +39,12 @@ def opening(inspector: Inspector) -> Opening:
 
 
 def build_inspect_tab(
-    inspector: Inspector, first: Opening, *, chips: gr.HTML, retention_minutes: int
+    inspector: Inspector,
+    first: Opening,
+    *,
+    chips: gr.HTML,
+    retention_minutes: int,
+    needs_storage: bool = False,
 ) -> InspectPage:
     """Draw the Inspect page into the surrounding Blocks and wire it to `inspector`.
 
@@ -48,6 +53,7 @@ def build_inspect_tab(
         first: what the page shows when it opens.
         chips: the part of the top bar that says what is in force.
         retention_minutes: how long uploads are kept, for the top bar.
+        needs_storage: whether the top bar says that work is kept on attached storage only.
     """
     page = draw_inspect_page(inspector.catalog.names(), first)
 
@@ -67,7 +73,9 @@ def build_inspect_tab(
             page.product: gr.update(
                 choices=present.category_choices(inspection), value=question.category or ""
             ),
-            chips: present.chips_html(inspection, retention_minutes=retention_minutes),
+            chips: present.chips_html(
+                inspection, retention_minutes=retention_minutes, needs_storage=needs_storage
+            ),
         }
 
     def inspect_photo(

@@ -36,7 +36,12 @@ TITLE = "MambaAD Inspector"
 
 
 def build_app(
-    catalog: Catalog, desk: Desk, *, retention_minutes: int, service: Service | None = None
+    catalog: Catalog,
+    desk: Desk,
+    *,
+    retention_minutes: int,
+    service: Service | None = None,
+    needs_storage: bool = False,
 ) -> gr.Blocks:
     """Assemble the app; the first sample part is inspected on the way, so the default checkpoint gets loaded.
 
@@ -45,6 +50,7 @@ def build_app(
         desk: stored work.
         retention_minutes: minutes until a visitor's files are deleted.
         service: facts of this server; by default one that knows no folders.
+        needs_storage: whether the disk lasts no longer than the process unless storage is attached.
     """
     service = service or Service(
         catalog,
@@ -53,6 +59,7 @@ def build_app(
         places={},
         retention=Retention(uploads_minutes=retention_minutes, stored_work_minutes=None),
     )
+    kept: dict[str, Any] = {"retention_minutes": retention_minutes, "needs_storage": needs_storage}
     inspector = Inspector(catalog, SampleShelf(), adjusted=desk.adjusted, default_for=desk.default_for)
     comparer = Comparer(inspector)
     book = FigureBook()
@@ -75,10 +82,10 @@ def build_app(
     ) as app:
         with gr.Row(elem_id="top-bar"):
             fragment(text("top_bar.html"), script="top_bar.js")
-            chips = fragment(present.chips_html(first.inspection, retention_minutes=retention_minutes))
+            chips = fragment(present.chips_html(first.inspection, **kept))
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Inspect", id="inspect") as inspect_tab:
-                page = build_inspect_tab(inspector, first, chips=chips, retention_minutes=retention_minutes)
+                page = build_inspect_tab(inspector, first, chips=chips, **kept)
             with gr.Tab("Compare", id="compare") as compare_tab:
                 compare_page = build_compare_tab(inspector, comparer, tab=compare_tab, inspect_page=page)
             with gr.Tab("Calibrate", id="calibrate") as tab:
