@@ -12,7 +12,7 @@ from mambaad_demo.ui.desk import Desk
 from mambaad_demo.ui.janitor import Janitor, chores, kept_files
 from mambaad_demo.ui.launch import launch_options
 from mambaad_demo.ui.layout import build_app
-from mambaad_demo.ui.shutdown import close_down, end_before_serving, wait_for_signal
+from mambaad_demo.ui.shutdown import close_down, end_before_serving, end_for_certain, wait_for_signal
 from mambaad_demo.ui.uploads import delete_old_files
 from mambaad_demo.workflow.batch_runner import BatchRunner
 from mambaad_demo.workflow.folder_labels import read_folder_labels
@@ -93,6 +93,7 @@ def main() -> None:
     janitor.start()
     logs.take_over("uvicorn", "uvicorn.error", "uvicorn.access")
     wait_for_signal()
+    end_for_certain()
     janitor.close()
     if not close_down(app, desk, service):
         os._exit(1)  # threads that are still at work would keep the process

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -144,3 +145,23 @@ def test_neither_places_nor_secrets_are_written_whoever_writes(form, tmp_path):
         assert {"mambaad_demo.ui.messages", "py.warnings", "stdout", "stderr"} <= {
             line["logger"] for line in lines
         }
+
+
+def test_the_process_of_a_training_writes_no_place_either(tmp_path):
+    job = tmp_path / "home" / "trainings" / "a1"
+    job.mkdir(parents=True)
+
+    ended = subprocess.run(
+        [sys.executable, "-P", "-m", "mambaad_demo.workflow.training.process", str(job)],
+        cwd=job,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert "The folder holds no order" in ended.stderr
+    assert 'File "<app>/mambaad_demo/workflow/training/loop.py"' in ended.stderr
+    assert str(tmp_path) not in ended.stderr
+    assert str(ROOT) not in ended.stderr

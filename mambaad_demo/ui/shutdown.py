@@ -22,6 +22,7 @@ SECONDS = 20.0
 
 _FOR_ANSWERS = 14.0  # of these
 _FOR_FETCHING = 3.0  # of these, for answers that somebody has to come for
+_LAST_RESORT = 5.0  # more, for a pass through a network that nothing can interrupt
 _BETWEEN_LOOKS = 0.05
 _INTERRUPTED = 130
 
@@ -46,6 +47,13 @@ def wait_for_signal() -> None:
         signal.signal(number, ask)
     while not asked.wait(1.0):  # where a signal does not end a wait without limit
         pass
+
+
+def end_for_certain(*, after: float = SECONDS + _LAST_RESORT) -> None:
+    """End this process after some seconds whatever it is doing, unless it has ended by then."""
+    timer = threading.Timer(after, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
 
 
 def close_down(app: gr.Blocks, desk: Desk, service: Service, *, seconds: float = SECONDS) -> bool:
