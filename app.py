@@ -4,8 +4,8 @@ import os
 import signal
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
+from mambaad_demo import logs
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.pipeline.zero_gpu import ZeroGpu
@@ -14,8 +14,10 @@ from mambaad_demo.storage.jobs import mark_orphans
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui.caps import FOR_STRANGERS, Caps, Disk
 from mambaad_demo.ui.desk import Desk
+from mambaad_demo.ui.janitor import Janitor, chores, kept_files
 from mambaad_demo.ui.launch import launch_options
 from mambaad_demo.ui.layout import build_app
+from mambaad_demo.ui.shutdown import close_down, end_before_serving, end_for_certain, wait_for_signal
 from mambaad_demo.ui.sign_in import SignIn
 from mambaad_demo.ui.uploads import delete_old_files
 from mambaad_demo.ui.visits import Visits
@@ -28,10 +30,16 @@ from mambaad_demo.workflow.training.runner import TrainingRunner
 def main() -> None:
     """Serve the page until interrupted."""
     settings = Settings.from_env(os.environ)
+    logs.set_up(
+        form=settings.log_format,
+        level=settings.log_level,
+        places=settings.named_places,
+        secrets=settings.secrets,
+    )
     if "GRADIO_TEMP_DIR" not in os.environ:  # a folder the operator names may hold other files than ours
         os.environ["GRADIO_TEMP_DIR"] = str(settings.uploads)
         delete_old_files(settings.uploads, minutes=settings.retention_minutes)
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, end_before_serving)
     catalog = _catalog(settings)
     store = Workspace.open(settings.database_url, settings.files_url)
     runner = BatchRunner(catalog, settings.batches, finish=read_folder_labels)
@@ -45,14 +53,14 @@ def main() -> None:
         environ=os.environ,
     )
     mark_orphans(store, runner.left_over() | trainings.left_over())
-    caps = FOR_STRANGERS if settings.on_space else Caps()
+    caps = Caps() if settings.shared else FOR_STRANGERS
     visits = Visits(keep_minutes=settings.retention_minutes)
     desk = Desk(
         store,
         catalog,
         runner,
         trainings,
-        is_private=settings.on_space,
+        is_private=not settings.shared,
         retention_minutes=settings.retention_minutes,
         most_unfinished=caps.unfinished_batches,
     )
@@ -75,23 +83,31 @@ def main() -> None:
         service=service,
         sign_in=SignIn(on_space=settings.on_space, is_offered=settings.offers_sign_in),
         on_space=settings.on_space,
+        needs_storage=settings.on_space and settings.shared,
     )
-    try:
-        app.launch(
-            **launch_options(
-                host=settings.host,
-                port=settings.port,
-                max_upload_mb=settings.max_upload_mb,
-                on_space=settings.on_space,
-                visits=visits,
-                caps=caps,
-                disk=Disk(Path(os.environ["GRADIO_TEMP_DIR"]), most_gb=settings.max_disk_gb),
-                hosts=settings.trusted_hosts,
-                state=service,
-            )
-        )
-    finally:
-        desk.close()
+    app.launch(
+        **launch_options(
+            host=settings.host,
+            port=settings.port,
+            max_upload_mb=settings.max_upload_mb,
+            on_space=settings.on_space,
+            visits=visits,
+            caps=caps,
+            disk=Disk(Path(os.environ["GRADIO_TEMP_DIR"]), most_gb=settings.max_disk_gb),
+            hosts=settings.trusted_hosts,
+            state=service,
+        ),
+        prevent_thread_lock=True,
+    )
+    own_folder = None if settings.uploads_folder else settings.uploads
+    janitor = Janitor(chores(desk, uploads=own_folder, kept=lambda: kept_files(app)))
+    janitor.start()
+    logs.take_over("uvicorn", "uvicorn.error", "uvicorn.access")
+    wait_for_signal()
+    end_for_certain()
+    janitor.close()
+    if not close_down(app, desk, service):
+        os._exit(1)  # threads that are still at work would keep the process
 
 
 def _catalog(settings: Settings) -> Catalog:
@@ -113,11 +129,6 @@ def _catalog(settings: Settings) -> Catalog:
         precision=settings.precision,
         zero_gpu=ZeroGpu(lambda name: open_on(name, device=settings.device).runner) if lends else None,
     )
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Stop as on Ctrl-C, which lets Gradio delete the uploads of this run."""
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -5,15 +5,18 @@ library (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`) are left to that library.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, cast, get_args
+from urllib.parse import urlsplit
 
 from huggingface_hub.constants import HF_HUB_CACHE
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.hub.layout import EMBEDDED_ROOT
+from mambaad_demo.logs import FORMATS, LEVELS
 from mambaad_demo.models.encoder import Precision
 from mambaad_demo.ops.selective_scan import Backend
 
@@ -26,6 +29,7 @@ DEFAULT_PORT = 7860
 DATABASE = "mambaad.db"
 """Name of the SQLite file in the home."""
 
+_SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|_KEY|CREDENTIALS?)$", re.IGNORECASE)
 _MINUTES_IN_A_YEAR = 525_600
 _HOST_NAME = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 _REPO_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -83,6 +87,20 @@ class Settings:
     uploads_folder: Path | None = None
     """Folder for uploads that the operator named; it may hold other files than ours (`GRADIO_TEMP_DIR`)."""
 
+    shared: bool = True
+    """Whether all who open the page share one store, which is kept; else each visit has its own, deleted in
+    time (`MAMBAAD_SHARED`: `1` or `0`; unset, a Space has `0`)."""
+
+    log_format: str = "text"
+    """How the server writes its log, one of `logs.FORMATS` (`MAMBAAD_LOG`)."""
+
+    log_level: str = "INFO"
+    """From which level on, one of `logs.LEVELS` (`MAMBAAD_LOG_LEVEL`)."""
+
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Words that must never be written: passwords in URLs, and variables called token, secret, password or
+    key."""
+
     port: int = DEFAULT_PORT
     """TCP port, 1 to 65535 (`PORT`, then `GRADIO_SERVER_PORT`)."""
 
@@ -137,10 +155,20 @@ class Settings:
             "downloaded weights": (Path(HF_HUB_CACHE),),
         }
 
+    @property
+    def named_places(self) -> dict[str, Path]:
+        """What logs call the folders that the operator chose."""
+        named = {"home": self.home, "uploads": self.uploads, "checkpoints": self.checkpoints}
+        if "://" not in self.files_url:
+            named["files"] = Path(self.files_url)
+        return named
+
     def __post_init__(self) -> None:
         _require_one_of("MAMBAAD_DEVICE", self.device, DEVICES)
         _require_one_of("MAMBAAD_KERNEL", self.kernel, get_args(Backend))
         _require_one_of("MAMBAAD_PRECISION", self.precision, get_args(Precision))
+        _require_one_of("MAMBAAD_LOG", self.log_format, FORMATS)
+        _require_one_of("MAMBAAD_LOG_LEVEL", self.log_level, LEVELS)
         _require_within("MAMBAAD_RETENTION_MINUTES", self.retention_minutes, 1, _MINUTES_IN_A_YEAR)
         _require_within("MAMBAAD_MAX_UPLOAD_MB", self.max_upload_mb, 1, 4096)
         _require_within("MAMBAAD_MAX_DISK_GB", self.max_disk_gb, 1, 100_000)
@@ -188,11 +216,32 @@ class Settings:
             trusted_hosts=tuple(given.get("MAMBAAD_TRUSTED_HOSTS", "").lower().replace(",", " ").split()),
             host=given.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),
             uploads_folder=Path(given["GRADIO_TEMP_DIR"]) if "GRADIO_TEMP_DIR" in given else None,
+            shared=_yes_or_no(given, "MAMBAAD_SHARED", default=not on_space),
+            log_format=given.get("MAMBAAD_LOG", "text"),
+            log_level=given.get("MAMBAAD_LOG_LEVEL", "INFO").upper(),
+            secrets=tuple(_secrets(given)),
             port=_integer(given, "PORT" if "PORT" in given else "GRADIO_SERVER_PORT", default=DEFAULT_PORT),
             on_space=on_space,
             offers_sign_in="OAUTH_CLIENT_ID" in given,
             on_zero_gpu=given.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"),
         )
+
+
+def _yes_or_no(given: Mapping[str, str], name: str, *, default: bool) -> bool:
+    value = given.get(name, str(int(default)))
+    if value not in ("0", "1"):
+        raise InputError(f"{name} is {value!r}. Write 1 for yes or 0 for no.")
+    return value == "1"
+
+
+def _secrets(given: Mapping[str, str]) -> Iterator[str]:
+    for name, value in given.items():
+        if _SECRET_NAME.search(name):
+            yield value
+        if "://" in value:
+            with suppress(ValueError):  # no URL after all
+                if password := urlsplit(value).password:
+                    yield password
 
 
 def _integer(given: Mapping[str, str], name: str, *, default: int) -> int:

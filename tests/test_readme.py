@@ -81,24 +81,50 @@ def test_named_subcommands_exist():
     assert named <= get_command(command_line).commands.keys()
 
 
+def _settings_table() -> dict[str, tuple[str, str]]:
+    """Default and meaning by variable; two variables of one row share them."""
+    section = TEXT.split("## Settings\n")[1].split("\n## ")[0]
+    rows = [line.strip("|").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    return {
+        name: (default.strip(), meaning.strip())
+        for names, default, meaning in rows
+        for name in re.findall(r"`([A-Z_]+)`", names)
+    }
+
+
 def test_every_setting_is_in_the_table_and_no_other():
-    documented = set(re.findall(r"`(MAMBAAD_[A-Z_]+)`", TEXT))
-    known = set(
-        re.findall(r"MAMBAAD_[A-Z_]+", (ROOT / "mambaad_demo/settings.py").read_text(encoding="utf-8"))
-    )
-    assert documented == known
+    source = (ROOT / "mambaad_demo/settings.py").read_text(encoding="utf-8")
+    known = set(re.findall(r"\b((?:MAMBAAD|GRADIO)_[A-Z_]+|PORT|SPACE_ID)\b", source))
+    named_elsewhere = set(re.findall(r"`(MAMBAAD_[A-Z_]+)`", TEXT))
+
+    assert _settings_table().keys() == known
+    assert named_elsewhere <= known
+    assert all(meaning for _, meaning in _settings_table().values())
 
 
 def test_defaults_in_the_table_are_the_real_ones():
-    settings = Settings.from_env({})
-    for name, value in {
-        "MAMBAAD_DEVICE": settings.device,
-        "MAMBAAD_KERNEL": settings.kernel,
-        "MAMBAAD_RETENTION_MINUTES": settings.retention_minutes,
-        "MAMBAAD_MAX_UPLOAD_MB": settings.max_upload_mb,
-        "GRADIO_SERVER_NAME": settings.host,
-    }.items():
-        assert f"| `{name}` | `{value}` |" in TEXT
+    here, on_space = Settings.from_env({}), Settings.from_env({"SPACE_ID": "a/b"})
+    table = {name: default for name, (default, _) in _settings_table().items()}
+    assert table == {
+        "PORT": f"`{here.port}`",
+        "GRADIO_SERVER_PORT": f"`{here.port}`",
+        "GRADIO_SERVER_NAME": f"`{here.host}`",
+        "GRADIO_TEMP_DIR": f"`{here.uploads.relative_to(here.home)}/` in the home",
+        "MAMBAAD_HOME": f"`~/{here.home.relative_to(Path.home())}`",
+        "MAMBAAD_CHECKPOINTS": f"`{here.checkpoints.relative_to(ROOT)}/`",
+        "MAMBAAD_DEVICE": f"`{here.device}`",
+        "MAMBAAD_KERNEL": f"`{here.kernel}`",
+        "MAMBAAD_PRECISION": f"`{here.precision}`",
+        "MAMBAAD_ALLOWED_REPOS": "none" if here.allowed_repos == () else "",
+        "MAMBAAD_RETENTION_MINUTES": f"`{here.retention_minutes}`",
+        "MAMBAAD_MAX_UPLOAD_MB": f"`{here.max_upload_mb}`",
+        "MAMBAAD_SHARED": f"`{here.shared:d}`; in a Space `{on_space.shared:d}`",
+        "MAMBAAD_LOG": f"`{here.log_format}`",
+        "MAMBAAD_LOG_LEVEL": f"`{here.log_level}`",
+        "MAMBAAD_DATABASE_URL": "SQLite in the home",
+        "MAMBAAD_FILES_URL": f"`{Path(here.files_url).relative_to(here.home)}/` in the home",
+        "SPACE_ID": "none",
+    }
 
 
 @pytest.mark.parametrize("entry", _tree_entries())

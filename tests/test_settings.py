@@ -19,6 +19,42 @@ def test_empty_environment_gives_a_private_server_on_this_machine():
     assert settings.checkpoints == Path(__file__).parent.parent / "checkpoints"
 
 
+@pytest.mark.parametrize(
+    ("environ", "shared"),
+    [
+        ({}, True),
+        ({"SPACE_ID": "a/b"}, False),
+        ({"SPACE_ID": "a/b", "MAMBAAD_SHARED": "1"}, True),
+        ({"MAMBAAD_SHARED": "0"}, False),
+    ],
+)
+def test_strangers_on_a_space_share_nothing_unless_its_owner_says_so(environ, shared):
+    assert Settings.from_env(environ).shared is shared
+
+
+def test_secrets_are_known_and_never_shown():
+    settings = Settings.from_env(
+        {
+            "HF_TOKEN": "hf_abcdef",
+            "MAMBAAD_DATABASE_URL": "postgresql://me:pass-word@db/x",
+            "KEYBOARD": "qwerty",
+        }
+    )
+
+    assert set(settings.secrets) == {"hf_abcdef", "pass-word"}
+    assert "hf_abcdef" not in repr(settings)
+
+
+def test_places_leave_out_a_store_that_lies_elsewhere(tmp_path):
+    here = Settings.from_env({"MAMBAAD_HOME": str(tmp_path)})
+    there = Settings.from_env(
+        {"MAMBAAD_DATABASE_URL": "postgresql://db/x", "MAMBAAD_FILES_URL": "s3://bucket"}
+    )
+
+    assert here.places["store"][0] == tmp_path / "mambaad.db"
+    assert there.places["store"] == ()
+
+
 def test_every_variable_is_read(tmp_path):
     settings = Settings.from_env(
         {
@@ -34,6 +70,10 @@ def test_every_variable_is_read(tmp_path):
             "MAMBAAD_MAX_UPLOAD_MB": "8",
             "MAMBAAD_MAX_DISK_GB": "3",
             "MAMBAAD_TRUSTED_HOSTS": "Parts.example.org, *.example.com",
+            "MAMBAAD_SHARED": "0",
+            "MAMBAAD_LOG": "json",
+            "MAMBAAD_LOG_LEVEL": "warning",
+            "GRADIO_TEMP_DIR": str(tmp_path / "sent"),
             "GRADIO_SERVER_NAME": "::1",
             "PORT": "9000",
             "SPACE_ID": "owner/space",
@@ -53,6 +93,10 @@ def test_every_variable_is_read(tmp_path):
         max_upload_mb=8,
         max_disk_gb=3,
         trusted_hosts=("parts.example.org", "*.example.com"),
+        shared=False,
+        log_format="json",
+        log_level="WARNING",
+        uploads_folder=tmp_path / "sent",
         host="::1",
         port=9000,
         on_space=True,
@@ -103,6 +147,9 @@ def test_the_database_lives_in_the_chosen_home(tmp_path):
         ("MAMBAAD_TRUSTED_HOSTS", "example.org:8000"),
         ("MAMBAAD_TRUSTED_HOSTS", "*"),
         ("MAMBAAD_TRUSTED_HOSTS", "*example.org"),
+        ("MAMBAAD_SHARED", "yes"),
+        ("MAMBAAD_LOG", "xml"),
+        ("MAMBAAD_LOG_LEVEL", "LOUD"),
     ],
 )
 def test_nonsense_is_refused_with_the_variable_and_its_value(name, value):

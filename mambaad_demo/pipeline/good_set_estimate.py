@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mambaad_demo.data.temporary import PREFIX
 from mambaad_demo.errors import InputError
 from mambaad_demo.pipeline.good_set_photos import GoodPicture
 from mambaad_demo.pipeline.good_set_trial import WarmUpRequest, run_trial
@@ -89,7 +90,7 @@ def estimate(
         InputError: the trial failed; the message says why and what to do.
     """
     chosen = pictures[:: max(1, math.ceil(len(pictures) / TRIED))]
-    with tempfile.TemporaryDirectory(prefix="mambaad-warmup-") as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}warmup-") as folder:
         request = WarmUpRequest(
             folder=predictor.checkpoint.folder.resolve(),
             photos=_as_files(chosen, Path(folder)),

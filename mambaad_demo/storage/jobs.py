@@ -142,6 +142,12 @@ def mark_orphans(workspace: Workspace, job_ids: Collection[str]) -> int:
         return int(changed.rowcount)  # type: ignore[attr-defined]
 
 
+def known(workspace: Workspace, job_ids: Collection[str]) -> set[str]:
+    """Those of the ids that belong to a job, of whatever workspace."""
+    with workspace.database.reading() as session:
+        return set(session.scalars(select(Job.id).where(Job.id.in_(list(job_ids)))))
+
+
 def add_items(
     workspace: Workspace,
     job_id: str,

@@ -1,5 +1,7 @@
-"""The door for monitors, and the one that shuts while the server closes down; plain ASGI behind the
-gatekeeper, so that foreign hosts and pages reach neither."""
+"""The door for monitors, and the one that shuts while the server closes down.
+
+Plain ASGI behind the gatekeeper, so that foreign hosts and pages reach neither.
+"""
 
 from typing import Protocol
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import gradio as gr
@@ -58,7 +58,7 @@ class Desk:
         self.trainings = trainings
         self.is_private = is_private
         self._store = store
-        self._retention = timedelta(minutes=retention_minutes)
+        self.retention = timedelta(minutes=retention_minutes)
         self._next_look = now()
         self._lock = threading.Lock()
         self._most_unfinished = most_unfinished
@@ -141,12 +141,19 @@ class Desk:
             self._next_look = now() + _BETWEEN_LOOKS
         self.expire()
 
-    def expire(self) -> None:
-        """Delete what strangers left here longer ago than they were promised."""
+    def expire(self, at: datetime | None = None) -> None:
+        """Delete what strangers left here longer before a moment, by default this one, than they were
+        promised."""
         if self.is_private:
-            before = now() - self._retention
+            before = (at or now()) - self.retention
             for job_id in removal.delete_old_workspaces(self._store, before=before, keep=SHARED):
                 self.runner.discard(job_id)
+
+    def discard_strays(self) -> None:
+        """Delete the files of batches that the store does not know."""
+        left = self.runner.left_over()
+        for job_id in left - jobs.known(self._store, left):
+            self.runner.discard(job_id)
 
     def forget(self, request: gr.Request) -> None:
         """Delete all stored work of who asks, where it is theirs alone; what people share stays."""
@@ -156,8 +163,12 @@ class Desk:
                 self.runner.discard(job.id)
             removal.delete_workspace(workspace)
 
-    def close(self) -> None:
-        """Stop the batches at hand and let go of the database."""
+    def stop_work(self) -> None:
+        """Interrupt trainings and batches, which can be resumed; returns when they have ended."""
         self.trainings.close()
         self.runner.close()
+
+    def close(self) -> None:
+        """Stop what is at work and let go of the database."""
+        self.stop_work()
         self._store.database.close()

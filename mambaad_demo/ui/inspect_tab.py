@@ -38,7 +38,13 @@ def opening(inspector: Inspector) -> Opening:
 
 
 def build_inspect_tab(
-    inspector: Inspector, first: Opening, *, chips: gr.HTML, retention_minutes: int, on_space: bool = False
+    inspector: Inspector,
+    first: Opening,
+    *,
+    chips: gr.HTML,
+    retention_minutes: int,
+    on_space: bool = False,
+    needs_storage: bool = False,
 ) -> InspectPage:
     """Draw the Inspect page into the surrounding Blocks and wire it to `inspector`.
 
@@ -48,6 +54,7 @@ def build_inspect_tab(
         chips: the part of the top bar that says what is in force.
         retention_minutes: how long uploads are kept, for the top bar.
         on_space: whether this is a Space that a visitor can copy.
+        needs_storage: whether the top bar says that work is kept on attached storage only.
     """
     page = draw_inspect_page(inspector.catalog.names(), first, on_space=on_space)
 
@@ -67,7 +74,9 @@ def build_inspect_tab(
             page.product: gr.update(
                 choices=present.category_choices(inspection), value=question.category or ""
             ),
-            chips: present.chips_html(inspection, retention_minutes=retention_minutes),
+            chips: present.chips_html(
+                inspection, retention_minutes=retention_minutes, needs_storage=needs_storage
+            ),
         }
 
     def inspect_photo(

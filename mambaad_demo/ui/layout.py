@@ -49,6 +49,7 @@ def build_app(
     service: Service | None = None,
     sign_in: SignIn = SERVER,
     on_space: bool = False,
+    needs_storage: bool = False,
 ) -> gr.Blocks:
     """Assemble the app; the first sample part is inspected on the way, so the default checkpoint gets loaded.
 
@@ -61,6 +62,7 @@ def build_app(
         service: facts of this server; by default one that knows no folders.
         sign_in: in whose name something is sent to the Hub.
         on_space: whether a Hugging Face Space serves it.
+        needs_storage: whether the disk lasts no longer than the process unless storage is attached.
     """
     service = service or Service(
         catalog,
@@ -69,6 +71,7 @@ def build_app(
         places={},
         retention=Retention(uploads_minutes=retention_minutes, stored_work_minutes=None),
     )
+    kept: dict[str, Any] = {"retention_minutes": retention_minutes, "needs_storage": needs_storage}
     inspector = Inspector(catalog, SampleShelf(), adjusted=desk.adjusted, default_for=desk.default_for)
     comparer = Comparer(inspector)
     book = FigureBook()
@@ -96,12 +99,10 @@ def build_app(
     ) as app:
         with gr.Row(elem_id="top-bar"):
             fragment(text("top_bar.html"), script="top_bar.js")
-            chips = fragment(present.chips_html(first.inspection, retention_minutes=retention_minutes))
+            chips = fragment(present.chips_html(first.inspection, **kept))
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Inspect", id="inspect") as inspect_tab:
-                page = build_inspect_tab(
-                    inspector, first, chips=chips, retention_minutes=retention_minutes, on_space=on_space
-                )
+                page = build_inspect_tab(inspector, first, chips=chips, on_space=on_space, **kept)
             with gr.Tab("Compare", id="compare") as compare_tab:
                 compare_page = build_compare_tab(inspector, comparer, tab=compare_tab, inspect_page=page)
             with gr.Tab("Calibrate", id="calibrate") as tab:

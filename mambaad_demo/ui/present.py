@@ -108,12 +108,19 @@ def footer_html(inspection: Inspection) -> str:
     )
 
 
-def chips_html(inspection: Inspection | None, *, retention_minutes: int) -> str:
-    """What is in force, for the top bar."""
-    chips = []
+def chips_html(inspection: Inspection | None, *, retention_minutes: int, needs_storage: bool = False) -> str:
+    """What is in force, for the top bar.
+
+    Args:
+        inspection: what the page shows.
+        retention_minutes: how long uploads are kept.
+        needs_storage: whether stored work is lost at the next restart unless the operator has attached
+            storage.
+    """
+    chips = [("work kept", "session only without attached storage")] if needs_storage else []
     if inspection is not None:
         prediction = inspection.prediction
-        chips = [
+        chips += [
             ("product", words.spoken(prediction.category)),
             ("runs", f"{words.decoder_name(prediction.decoder)} · {prediction.kernel} · {prediction.device}"),
         ]

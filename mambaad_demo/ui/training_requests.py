@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mambaad_demo.data.picture_sets import Picture
+from mambaad_demo.data.temporary import PREFIX
 from mambaad_demo.errors import InputError
 from mambaad_demo.pipeline.finetune_spec import FinetuneSpec
 from mambaad_demo.storage import text
@@ -93,6 +94,6 @@ def start_training(desk: Desk, workspace: Workspace, spec: TrainingSpec, photos:
     """
     require_allowed(desk)
     name = f"{spec.finetune.category}, {len(photos)} photo{'' if len(photos) == 1 else 's'}"
-    with TemporaryDirectory(prefix="good-photos-") as folder:
+    with TemporaryDirectory(prefix=f"{PREFIX}good-photos-") as folder:
         paths = unpacked(photos, Path(folder))
         return desk.trainings.start(workspace, spec, paths, name=name, actor=SOMEBODY)

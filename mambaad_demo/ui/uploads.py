@@ -8,7 +8,8 @@ Decoding is the business of `data.uploads`.
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,18 +94,29 @@ def keep_uploads_apart() -> None:
     vars(route_utils)["GradioUploadFile"] = _UploadApart
 
 
-def delete_old_files(folder: Path, *, minutes: int) -> int:
-    """Delete what an earlier run that was killed left behind; returns how many files went.
+def delete_old_files(
+    folder: Path, *, minutes: int, at: float | None = None, keep: Collection[str] = ()
+) -> int:
+    """Delete files that are past their time, and folders that are left empty; returns how many files went.
 
     Args:
         folder: Gradio's upload folder; need not exist.
         minutes: age from which a file goes.
+        at: the moment, in seconds since 1970; by default this one.
+        keep: paths of files that stay.
     """
-    oldest = time.time() - 60 * minutes
-    old = [path for path in folder.rglob("*") if path.is_file() and path.lstat().st_mtime < oldest]
-    for path in old:
-        path.unlink(missing_ok=True)
-    return len(old)
+    oldest = (time.time() if at is None else at) - 60 * minutes
+    count = 0
+    for path in sorted(folder.rglob("*"), reverse=True):  # what is inside comes before its folder
+        with suppress(OSError):  # gone meanwhile, or a folder that is not empty
+            if path.lstat().st_mtime >= oldest or str(path) in keep:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink()
+                count += 1
+    return count
 
 
 def refuse_addresses(inputs: Any) -> None:

@@ -55,6 +55,7 @@ class BatchRunner:
         self._lane = ThreadPoolExecutor(1, thread_name_prefix="batch")
         self._stops: dict[str, threading.Event] = {}
         self._work_of: dict[str, Future[None]] = {}
+        self._owners: dict[str, Workspace] = {}
         self._lock = threading.RLock()
         self._is_closing = False
 
@@ -143,15 +144,23 @@ class BatchRunner:
                 work.result()
 
     def close(self) -> None:
-        """Stop everything and wait for the pictures at hand."""
+        """Stop everything and wait for the pictures at hand; all that was not done can be resumed."""
         with self._lock:
             self._is_closing = True
             for stop in self._stops.values():
                 stop.set()
-        self._lane.shutdown(wait=True, cancel_futures=True)
+            waiting = [job_id for job_id, work in self._work_of.items() if work.cancel()]
+            for job_id in waiting:
+                owner = self._owners[job_id]
+                self._leave(job_id, self._stops[job_id])
+                with suppress(DemoError):  # the next server finds it by its files
+                    jobs.set_state(owner, job_id, JobState.INTERRUPTED)
+        self._lane.shutdown(wait=True)
 
     def _require_room(self) -> None:
         with self._lock:
+            if self._is_closing:
+                raise InputError("The server is closing down. Try again in a minute.")
             if len(self._stops) >= MOST_WAITING:
                 raise InputError("Too many batches wait already. Try again when one of them is done.")
 
@@ -171,14 +180,14 @@ class BatchRunner:
     def _queue(self, workspace: Workspace, job_id: str) -> None:
         stop = threading.Event()
         with self._lock:
-            self._stops[job_id] = stop
+            self._stops[job_id], self._owners[job_id] = stop, workspace
             self._work_of[job_id] = self._lane.submit(self._run, workspace, job_id, stop)
 
     def _leave(self, job_id: str, stop: threading.Event) -> None:
         """Forget a turn, unless the batch has been resumed since and has another one."""
         with self._lock:
             if self._stops.get(job_id) is stop:
-                del self._stops[job_id], self._work_of[job_id]
+                del self._stops[job_id], self._work_of[job_id], self._owners[job_id]
 
     def _run(self, workspace: Workspace, job_id: str, stop: threading.Event) -> None:
         try:
@@ -192,7 +201,8 @@ class BatchRunner:
 
     def _work(self, workspace: Workspace, job_id: str, stop: threading.Event) -> None:
         if stop.is_set():
-            jobs.set_state(workspace, job_id, JobState.STOPPED)
+            state = JobState.INTERRUPTED if self._is_closing else JobState.STOPPED
+            jobs.set_state(workspace, job_id, state)
             return
         source = self._folder / job_id
         files = sorted(path for path in source.rglob("*") if path.is_file())

@@ -99,7 +99,20 @@ def running_app(
     python: Sequence[str] = (sys.executable,),
     root: Path = ROOT,
 ) -> Iterator[tuple[str, Path]]:
-    """Address and log of an app in a process of its own.
+    """Address and log of an app in a process of its own; arguments as for `started_app`."""
+    with started_app(home, settings, python=python, root=root) as (_, url, log):
+        yield url, log
+
+
+@contextmanager
+def started_app(
+    home: Path,
+    settings: Mapping[str, str],
+    *,
+    python: Sequence[str] = (sys.executable,),
+    root: Path = ROOT,
+) -> Iterator[tuple["subprocess.Popen[bytes]", str, Path]]:
+    """Process, address and log of an app, which is ended where the test has not done so.
 
     Args:
         home: an empty folder for all that it writes.
@@ -126,7 +139,7 @@ def running_app(
         )
     try:
         _wait_until_it_answers(url, process, log)
-        yield url, log
+        yield process, url, log
     finally:
         process.terminate()
         process.wait(timeout=20)

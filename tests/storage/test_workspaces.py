@@ -142,6 +142,7 @@ FOR_ALL = {
     "catch_up": "judges what is stored: test_limits.py",
     "in_force": "gives a predictor in any case: test_limits.py",
     "mark_orphans": "runs once at the start of a server",
+    "known": "tells the janitor which batches there are at all",
     "newest_ids": "a part of queries that are tried here",
     "save": "of limits, judges what is stored: test_limits.py",
     "take_back": "as `save`",

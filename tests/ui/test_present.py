@@ -105,6 +105,11 @@ def test_a_good_part_has_an_empty_region_table_in_words(inspected):
     assert "no area reaches the check limit" in present.regions_html(inspected(defect=None))
 
 
+def test_the_top_bar_says_where_work_is_lost_without_attached_storage():
+    assert "attached storage" not in present.chips_html(None, retention_minutes=60)
+    assert "attached storage" in present.chips_html(None, retention_minutes=60, needs_storage=True)
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_text_from_people_is_escaped_wherever_it_is_shown(inspected, text):
     inspection = inspected(text, notes=(text,), category=text, category_source="given", checkpoint=text)

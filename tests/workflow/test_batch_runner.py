@@ -543,5 +543,6 @@ def test_closing_stops_the_batch_at_hand_and_lets_go_of_who_waits(workspace, run
     assert not closing.is_alive()
     assert not waiting.is_alive()
     assert state(workspace, one) is JobState.INTERRUPTED
-    assert jobs.mark_orphans(workspace, [one, other]) == 1
     assert state(workspace, other) is JobState.INTERRUPTED
+    with pytest.raises(InputError, match="closing down"):
+        start(runner, workspace, uploads({"c.png": part()}))

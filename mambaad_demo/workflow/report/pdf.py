@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mambaad_demo.data.temporary import PREFIX
 from mambaad_demo.errors import InputError
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -57,7 +58,7 @@ def report_pdf(html: bytes, *, time_limit: float = TIME_LIMIT) -> bytes:
             "This machine has no Chromium to make a PDF. Download the HTML report and print it from your "
             "browser, or install Debian's package chromium here."
         )
-    with TemporaryDirectory(prefix="report-", ignore_cleanup_errors=True) as name:
+    with TemporaryDirectory(prefix=f"{PREFIX}report-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         page, printed = folder / "report.html", folder / "report.pdf"
         page.write_bytes(html)

@@ -29,6 +29,7 @@ class Lane:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="training")
         self._turns: dict[str, Turn] = {}
         self._endings: dict[str, Ending] = {}
+        self._is_closed = False
 
     def __len__(self) -> int:
         """Turns in the queue, the one at work included."""
@@ -39,9 +40,11 @@ class Lane:
         """Refuse what would make the queue too long.
 
         Raises:
-            InputError: as many wait as may.
+            InputError: as many wait as may, or the queue is closed.
         """
         with self.lock:
+            if self._is_closed:
+                raise InputError("The server is closing down. Try again in a minute.")
             if len(self._turns) >= self._most:
                 raise InputError("Too many trainings wait already. Try again when one of them is done.")
 
@@ -84,6 +87,7 @@ class Lane:
     def close(self) -> list[Turn]:
         """Interrupt the turn at work; returns those whose turn had not come."""
         with self.lock:
+            self._is_closed = True
             turns = list(self._turns.values())
             waiting = [turn for turn in turns if self.withdraw(turn)]
         for turn in turns:

@@ -6,6 +6,7 @@ Its orders lie in the folder, and so does all it writes; it never touches the st
 import sys
 from pathlib import Path
 
+from mambaad_demo import logs
 from mambaad_demo.hub.loading import load_folder
 from mambaad_demo.pipeline.finetune_spec import FinetuneSpec
 from mambaad_demo.pipeline.finetuning import Finetuning
@@ -26,4 +27,6 @@ def finetuning(order: Order, folder: JobFolder) -> Finetuning:
 
 
 if __name__ == "__main__":
-    sys.exit(run_job(JobFolder(Path(sys.argv[1])), finetuning))
+    job = JobFolder(Path(sys.argv[1]))
+    logs.set_up(form="text", level="INFO", places={"home": job.path.parents[1]})  # people read it on the page
+    sys.exit(run_job(job, finetuning))
