@@ -108,7 +108,7 @@ class Disk:
             look_seconds: for how long a measurement is good.
             clock: seconds that only grow.
         """
-        self._uploads = uploads
+        self.uploads = uploads
         self._most = most_gb * GIGABYTE
         self._free = free_gb * GIGABYTE
         self._look_seconds = look_seconds
@@ -121,9 +121,9 @@ class Disk:
         """Whether one more upload is welcome, as of a few seconds ago."""
         with self._lock:
             if self._clock() >= self._next_look:
-                self._uploads.mkdir(parents=True, exist_ok=True)
-                free = shutil.disk_usage(self._uploads).free
-                self._has_room = free >= self._free and size_of(self._uploads) <= self._most
+                self.uploads.mkdir(parents=True, exist_ok=True)
+                free = shutil.disk_usage(self.uploads).free
+                self._has_room = free >= self._free and size_of(self.uploads) <= self._most
                 self._next_look = self._clock() + self._look_seconds
             return self._has_room
 

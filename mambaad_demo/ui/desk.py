@@ -61,7 +61,7 @@ class Desk:
         self.retention = timedelta(minutes=retention_minutes)
         self._next_look = now()
         self._lock = threading.Lock()
-        self._most_unfinished = most_unfinished
+        self.most_unfinished = most_unfinished
         self._starting = threading.Lock()
 
     def workspace(self, request: gr.Request) -> Workspace:
@@ -100,10 +100,10 @@ class Desk:
             self.runner.resume(workspace, job_id)
 
     def _require_few(self, workspace: Workspace) -> None:
-        if self._most_unfinished is None:
+        if self.most_unfinished is None:
             return
         unfinished = [job for job in jobs.jobs(workspace, at_most=_ALL) if job.state in jobs.UNFINISHED]
-        if len(unfinished) >= self._most_unfinished:
+        if len(unfinished) >= self.most_unfinished:
             raise InputError(
                 f"{len(unfinished)} of your batches wait or run. Start the next one when one of them is done "
                 "or stopped."

@@ -41,6 +41,8 @@ class InspectPage:
     """Hidden; holds the file that a download button has just prepared."""
     footer: gr.HTML
     forget: gr.Button
+    # States may hold paths: they lie on the server by session, what a client sends in their place is ignored,
+    # and a session runs no event for anybody but the browser that opened it (`LocalFilesBlocks`).
     shown: gr.State
     """The `Question` whose answer is on the page, or None."""
     files: gr.State

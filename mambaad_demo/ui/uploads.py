@@ -22,7 +22,7 @@ from mambaad_demo.ui.caps import Meter
 from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.visit_gate import asker, in_words
-from mambaad_demo.ui.visits import Visits, browser_behind
+from mambaad_demo.ui.visits import Visits, browser_behind, is_file_in
 
 _NO_UPLOAD = "That is no uploaded file. Upload the picture itself."
 
@@ -39,18 +39,9 @@ def uploaded_path(payload: Mapping[str, Any] | None) -> Path | None:
     if payload is None:
         return None
     text = str(payload.get("path"))
-    if not _is_upload(text):
+    if not is_file_in(get_upload_folder(), text):
         raise InputError(_NO_UPLOAD)
     return Path(text).resolve()
-
-
-def _is_upload(path: str) -> bool:
-    """Whether a path names a file in the upload folder, whatever links it goes through."""
-    try:
-        file = Path(path).resolve()
-        return file.is_relative_to(Path(get_upload_folder()).resolve()) and file.is_file()
-    except (OSError, ValueError):  # too long for a path, or with a null byte in it
-        return False
 
 
 def new_folder(cache: str) -> Path:
@@ -198,7 +189,7 @@ class LocalFilesBlocks(gr.Blocks):
         if session and not self.visits.is_own_name(session, browser):
             raise InputError("This page was opened in another browser. Reload it to go on here.")
         for path in _paths(inputs):
-            if _is_upload(path) and not self.visits.claim_file(path, browser):
+            if is_file_in(get_upload_folder(), path) and not self.visits.claim_file(path, browser):
                 raise InputError(_NO_UPLOAD)  # as of a file that is not there
 
     def _count(self, request: gr.Request | None) -> None:

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mambaad_demo.ui.caps import Caps, Disk, Meter
-from mambaad_demo.ui.visits import Visits, browser_of, new_cookie, set_cookie
+from mambaad_demo.ui.visits import Visits, browser_of, is_file_in, new_cookie, set_cookie
 
 _ROOT = "/gradio_api/"
 _UPLOAD = f"{_ROOT}upload"
@@ -58,9 +58,14 @@ class VisitGate:
         names = [name for key in _NAMES for name in query.getlist(key)]
         if scope["method"] in ("GET", "HEAD") and (match := _NAME_IN_PATH.fullmatch(path)):
             names.append(match[1])
-        if path.startswith(_FILE) and not self.visits.may_open(path.removeprefix(_FILE), browser):
+        if path.startswith(_FILE) and not self._may_open(path.removeprefix(_FILE), browser):
             return _not_found()
         return self._foreign(names, browser)
+
+    def _may_open(self, path: str, browser: str | None) -> bool:
+        """Whether a path leads to a file among the uploads that is not another browser's; a file that is not
+        there and one that may not be seen get one answer."""
+        return is_file_in(self.disk.uploads, path) and self.visits.may_open(path, browser)
 
     def _foreign_body(self, body: bytes, browser: str | None) -> PlainTextResponse | None:
         if not body:

@@ -15,6 +15,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 COOKIE = "visit"
 _COOKIE_VALUE = re.compile(r"[\w-]{43}", re.ASCII)
@@ -100,6 +101,15 @@ class Visits:
     def may_open(self, path: str, browser: str | None) -> bool:
         """Whether a file is not another browser's."""
         return self._files.known_owner(_real(path)) in (None, browser)
+
+
+def is_file_in(folder: str | Path, path: str) -> bool:
+    """Whether a path leads to a file below a folder, all links followed."""
+    try:
+        file = Path(path).resolve()
+        return file.is_relative_to(Path(folder).resolve()) and file.is_file()
+    except (OSError, ValueError):  # too long for a path, or with a null byte in it
+        return False
 
 
 def _real(path: str) -> str:

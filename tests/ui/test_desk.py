@@ -6,7 +6,11 @@ import pytest
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.storage import jobs
+from mambaad_demo.ui.visits import COOKIE, new_cookie
+from mambaad_demo.workflow.batches import BatchSpec
 from tests.ui.desks import desk_in
+
+SPEC = BatchSpec(checkpoint="mambaad", category=None)
 
 MIRA, JO, NOBODY = (SimpleNamespace(session_hash=name) for name in ("mira", "jo", None))
 
@@ -36,6 +40,66 @@ def test_strangers_see_their_own_work_alone_and_can_delete_it(desk):
     desk.forget(MIRA)
     assert jobs.jobs(desk.workspace(MIRA)) == []
     assert [job.id for job in jobs.jobs(desk.workspace(JO))] == [theirs]
+
+
+def in_browser(cookie, session):
+    return SimpleNamespace(request=SimpleNamespace(cookies={COOKIE: cookie}), session_hash=session)
+
+
+@pytest.mark.parametrize("desk", ["strangers"], indirect=True)
+def test_among_strangers_a_browser_keeps_its_work_over_a_reload_and_its_session_opens_nothing(desk):
+    mira = new_cookie()
+    job_id = begin_batch(desk, in_browser(mira, "before"))
+
+    assert [job.id for job in jobs.jobs(desk.workspace(in_browser(mira, "after")))] == [job_id]
+    for stranger in (in_browser(new_cookie(), "before"), SimpleNamespace(session_hash="before")):
+        assert jobs.jobs(desk.workspace(stranger)) == []
+
+
+@pytest.mark.parametrize("desk", ["strangers"], indirect=True)
+def test_no_workspace_is_called_by_a_cookie_or_a_session(desk):
+    cookie = new_cookie()
+
+    for asked in (in_browser(cookie, "session"), SimpleNamespace(session_hash="session")):
+        key = desk.workspace(asked).key
+        assert cookie not in key
+        assert "session" not in key
+        assert len(key) <= 64
+
+
+@pytest.mark.parametrize("desk", ["strangers"], indirect=True)
+def test_a_stranger_starts_and_resumes_no_third_batch_while_two_wait_and_others_may(desk):
+    desk.most_unfinished = 2
+    for _ in range(2):
+        begin_batch(desk, MIRA)
+
+    for attempt in (
+        lambda: desk.start_batch(desk.workspace(MIRA), SPEC, [], name="b"),
+        lambda: desk.resume_batch(desk.workspace(MIRA), "a batch"),
+    ):
+        with pytest.raises(InputError, match="2 of your batches wait or run"):
+            attempt()
+    with pytest.raises(InputError, match="Choose pictures"):  # none were given
+        desk.start_batch(desk.workspace(JO), SPEC, [], name="b")
+
+
+@pytest.mark.parametrize("desk", ["strangers"], indirect=True)
+def test_batches_that_are_done_make_room(desk):
+    desk.most_unfinished = 2
+    for _ in range(3):
+        jobs.set_state(desk.workspace(MIRA), begin_batch(desk, MIRA), jobs.JobState.DONE)
+
+    with pytest.raises(InputError, match="Choose pictures"):
+        desk.start_batch(desk.workspace(MIRA), SPEC, [], name="b")
+
+
+@pytest.mark.parametrize("desk", ["colleagues"], indirect=True)
+def test_colleagues_have_no_such_cap(desk):
+    for _ in range(3):
+        begin_batch(desk, MIRA)
+
+    with pytest.raises(InputError, match="Choose pictures"):
+        desk.start_batch(desk.workspace(MIRA), SPEC, [], name="b")
 
 
 @pytest.mark.parametrize("desk", ["strangers"], indirect=True)

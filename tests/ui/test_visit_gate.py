@@ -1,6 +1,8 @@
 """Which requests the gate lets through, before a small stand-in for Gradio."""
 
 import json
+from pathlib import Path
+from urllib.parse import quote
 
 import anyio
 import httpx
@@ -177,6 +179,8 @@ def test_a_name_of_an_endpoint_is_no_event(gate):
 
 def test_uploads_belong_to_the_browser_that_sent_them(gate, tmp_path):
     gate, paths = gate(), [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    for path in paths:
+        Path(path).touch()
     call(gate, MIRA, "POST", "/gradio_api/upload", content=b"x", headers={"x-paths": json.dumps(paths)})
 
     for path in (*paths, f"{tmp_path}/./a.png", f"{tmp_path}/x/../b.png".replace("/", "%2F")):
@@ -187,9 +191,27 @@ def test_uploads_belong_to_the_browser_that_sent_them(gate, tmp_path):
 
 def test_a_program_finds_its_uploads_without_saying_who_it_is(gate, tmp_path):
     gate, path = gate(), str(tmp_path / "a.png")
+    Path(path).touch()
     call(gate, NOBODY, "POST", "/gradio_api/upload", content=b"x", headers={"x-paths": json.dumps([path])})
 
     assert call(gate, NOBODY, "GET", f"/gradio_api/file={path}").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["none.png", "", "../secret.png", "link.png", "\0", "x" * 5000])
+def test_what_is_no_upload_gets_the_answer_of_a_foreign_one(gate, tmp_path, path):
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    (tmp_path / "secret.png").touch()
+    (uploads / "link.png").symlink_to(tmp_path / "secret.png")
+    gate = gate(disk=Disk(uploads, free_gb=0))
+    foreign = uploads / "a.png"
+    foreign.touch()
+    call(gate, MIRA, "POST", "/gradio_api/upload", content=b"x", headers={"x-paths": f'["{foreign}"]'})
+
+    answer = call(gate, JO, "GET", "/gradio_api/file=" + quote(f"{uploads}/{path}"))
+
+    assert (answer.status_code, answer.text) == (404, "Not found. It may belong to another visitor.")
+    assert call(gate, JO, "GET", f"/gradio_api/file={foreign}").text == answer.text
 
 
 def test_a_foreign_upload_cannot_be_watched(gate):
