@@ -94,7 +94,7 @@ def _settings_table() -> dict[str, tuple[str, str]]:
 
 def test_every_setting_is_in_the_table_and_no_other():
     source = (ROOT / "mambaad_demo/settings.py").read_text(encoding="utf-8")
-    known = set(re.findall(r"\b((?:MAMBAAD|GRADIO)_[A-Z_]+|PORT|SPACE_ID)\b", source))
+    known = set(re.findall(r"\b((?:MAMBAAD|GRADIO)_[A-Z_]+|PORT|SPACE_ID|OAUTH_CLIENT_ID|SPACES_ZERO_GPU)\b", source))
     named_elsewhere = set(re.findall(r"`(MAMBAAD_[A-Z_]+)`", TEXT))
 
     assert _settings_table().keys() == known
@@ -118,12 +118,16 @@ def test_defaults_in_the_table_are_the_real_ones():
         "MAMBAAD_ALLOWED_REPOS": "none" if here.allowed_repos == () else "",
         "MAMBAAD_RETENTION_MINUTES": f"`{here.retention_minutes}`",
         "MAMBAAD_MAX_UPLOAD_MB": f"`{here.max_upload_mb}`",
+        "MAMBAAD_MAX_DISK_GB": f"`{here.max_disk_gb}`, in a Space `{on_space.max_disk_gb}`",
+        "MAMBAAD_TRUSTED_HOSTS": "none" if here.trusted_hosts == () else "",
         "MAMBAAD_SHARED": f"`{here.shared:d}`; in a Space `{on_space.shared:d}`",
         "MAMBAAD_LOG": f"`{here.log_format}`",
         "MAMBAAD_LOG_LEVEL": f"`{here.log_level}`",
         "MAMBAAD_DATABASE_URL": "SQLite in the home",
         "MAMBAAD_FILES_URL": f"`{Path(here.files_url).relative_to(here.home)}/` in the home",
         "SPACE_ID": "none",
+        "OAUTH_CLIENT_ID": "none",
+        "SPACES_ZERO_GPU": "none",
     }
 
 
