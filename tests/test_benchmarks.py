@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import ablations, large_photos
+from benchmarks import ablations, hub_faults, large_photos
 from benchmarks.kernels import SCAN_SHAPE, forward, scan_inputs
 from benchmarks.run import markdown, with_table
 from benchmarks.timing import Row, in_turns, machine_facts, one_thread, ratio, spread
@@ -127,3 +127,20 @@ def test_the_spot_of_the_large_photos_is_twelve_pixels_across_and_nowhere_else()
     assert (spotted[20, 50] > 200).all()
     np.testing.assert_array_equal(spotted[:, :38], image[:, :38])
     assert set(np.unique(mask)) == {0, 255}
+
+
+def test_faults_of_the_hub_are_measured_with_what_is_said_and_left(tiny_checkpoint):
+    well = hub_faults.Scenario(name="well")
+    faulty = hub_faults.Scenario(name="404", pattern="*", fault={"status": 404, "code": "RepoNotFound"})
+    damaged = hub_faults.Scenario(name="damaged", damaged="calibration.json")
+
+    loaded, missing, discarded = (
+        hub_faults.outcome_of(scenario, tiny_checkpoint) for scenario in (well, faulty, damaged)
+    )
+
+    assert loaded.message.startswith("loaded")
+    assert set(loaded.left) == {path.name for path in tiny_checkpoint.iterdir()}
+    assert "missing on the Hub" in missing.message
+    assert missing.left == ()
+    assert set(loaded.left) - set(discarded.left) == {"calibration.json"}
+    assert hub_faults.row(missing) == f"| 404 | {missing.seconds:.1f} | {missing.message} | none |"

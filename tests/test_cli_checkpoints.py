@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import re
 import shutil
 
@@ -88,6 +89,28 @@ def test_publish_card_renews_the_card_of_what_was_pushed(call, hub):
 
 
 @pytest.mark.parametrize("command", ["push", "publish-card"])
+def test_the_card_tells_what_was_measured(call, tmp_path, command):
+    shares = dict.fromkeys(("image_ap", "image_f1_max", "pixel_ap", "pixel_f1_max", "au_pro", "mad"))
+    shares |= {"image_auroc": 0.9876, "pixel_auroc": 0.5}
+    measured = {"categories": {"a|b": {**shares, "n_good": 12, "n_defect": 7}}, "mean": shares}
+    (tmp_path / "metrics.json").write_text(json.dumps(measured))
+
+    told = call(command, "tiny", REPO, "--dry-run", "--metrics", tmp_path / "metrics.json")
+    silent = call(command, "tiny", REPO, "--dry-run")
+    wrong = call(command, "tiny", REPO, "--dry-run", "--metrics", tmp_path / "checkpoints/tiny/config.json")
+
+    assert "| a\\|b | 98.8 | – | – | 50.0 | – | – | – | – | 12 | 7 |" in told.stdout
+    assert "| mean | 98.8 |" in told.stdout
+    assert "no metrics" not in told.stderr
+    assert "tells no metrics" in silent.stderr
+    assert "## Metrics" not in silent.stdout
+    assert (wrong.exit_code, wrong.stderr) == (
+        2,
+        "Error: config.json holds no metrics. Write them with 'python -m train.evaluate --json'.\n",
+    )
+
+
+@pytest.mark.parametrize("command", ["push", "publish-card"])
 def test_a_damaged_checkpoint_is_refused_before_anything_is_sent(call, hub, tiny_checkpoint, command):
     weights = tiny_checkpoint / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
@@ -120,8 +143,8 @@ def test_refusals_are_one_line_without_a_path(call, tmp_path, arguments, code, w
     result = call(*(argument.format(folder=tmp_path / "empty") for argument in arguments))
 
     assert result.exit_code == code
-    assert result.stderr.startswith("Error: ")
-    assert re.search(words, result.stderr)
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
+    assert re.search(words, result.stderr.splitlines()[-1])
     assert str(tmp_path) not in result.stderr
     assert TOKEN not in result.stdout + result.stderr
 

@@ -11,17 +11,22 @@ import typer
 from mambaad_demo.cli.options import FAILED, DeviceOption, Json, errors_shown
 from mambaad_demo.cli.plans import DryRun, Public, Repo, carry_out
 from mambaad_demo.errors import InputError, UnknownReleaseError
+from mambaad_demo.hub.card_metrics import Metrics, read_metrics
 from mambaad_demo.hub.checkpoints import Checkpoint, load_checkpoint, load_folder, local_folder
 from mambaad_demo.hub.layout import MANIFEST, embedded_names
 from mambaad_demo.hub.manifest import read_manifest
 from mambaad_demo.hub.published import PublishedOptions, import_published, import_release
-from mambaad_demo.hub.publishing import card_plan, checkpoint_plan
+from mambaad_demo.hub.publishing import PushPlan, card_plan, checkpoint_plan
 from mambaad_demo.hub.saving import copy_checkpoint
 from mambaad_demo.pipeline.health import CheckpointHealth, examine_checkpoint
 from mambaad_demo.settings import Settings
 
 app = typer.Typer(help="List, verify, import, fetch and publish checkpoints.", no_args_is_help=True)
 
+MetricsOption = Annotated[
+    Path | None,
+    typer.Option("--metrics", exists=True, help="What train.evaluate --json wrote, for the card."),
+]
 Own = Annotated[str, typer.Argument(metavar="NAME|DIR", help="A checkpoint on this machine.")]
 
 
@@ -132,18 +137,30 @@ def push(
     public: Public = False,
     dry_run: DryRun = False,
     message: Annotated[str, typer.Option(help="Of the commit; default: the checkpoint's name.")] = "",
+    metrics: MetricsOption = None,
 ) -> None:
     """Send a checkpoint to a repository of the Hub, in one commit, with its card written anew."""
     with errors_shown():
-        plan = checkpoint_plan(_verified(checkpoint), repo, private=not public, message=message)
-        carry_out(plan, dry_run=dry_run)
+        measured = None if metrics is None else read_metrics(metrics)
+        plan = checkpoint_plan(
+            _verified(checkpoint), repo, private=not public, message=message, metrics=measured
+        )
+        _carry_out(plan, measured, dry_run=dry_run)
 
 
 @app.command("publish-card")
-def publish_card(checkpoint: Own, repo: Repo, dry_run: DryRun = False) -> None:
+def publish_card(checkpoint: Own, repo: Repo, dry_run: DryRun = False, metrics: MetricsOption = None) -> None:
     """Renew the card of a checkpoint in a repository that holds its weights."""
     with errors_shown():
-        carry_out(card_plan(_verified(checkpoint), repo), dry_run=dry_run)
+        measured = None if metrics is None else read_metrics(metrics)
+        plan = card_plan(_verified(checkpoint), repo, metrics=measured)
+        _carry_out(plan, measured, dry_run=dry_run)
+
+
+def _carry_out(plan: PushPlan, metrics: Metrics | None, *, dry_run: bool) -> None:
+    if metrics is None:
+        typer.echo("The card tells no metrics: measure them with train.evaluate and add --metrics.", err=True)
+    carry_out(plan, dry_run=dry_run)
 
 
 def _verified(name: str) -> Checkpoint:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from huggingface_hub import ModelCardData
 from pydantic import JsonValue
 
+from mambaad_demo.hub.card_metrics import Metrics, metrics_lines
 from mambaad_demo.hub.markdown import cell, code, comparison, figures, nested_table, one_line, table, text
 from mambaad_demo.hub.schemas import CalibrationFile, CheckpointConfig, FileHashes
 
@@ -40,12 +41,18 @@ _FRONT_MATTER = ("datasets",)
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
 
-def model_card(config: CheckpointConfig, calibration: CalibrationFile, hashes: FileHashes) -> str:
-    """Markdown with the front matter the Hub reads."""
+def model_card(
+    config: CheckpointConfig,
+    calibration: CalibrationFile,
+    hashes: FileHashes,
+    metrics: Metrics | None = None,
+) -> str:
+    """Markdown with the front matter the Hub reads; `metrics` are of this checkpoint, as the caller knows."""
     training = config.training
     sections = [
         _head(config),
         _ORIGINS.get(str(config.detector.get("decoder")), ()),
+        _section("Metrics", [] if metrics is None else metrics_lines(metrics)),
         ["## Limits", "", *_limits(calibration), ""],
         _section("Data", _data(training)),
         _section("Fine-tuning", _fine_tuning(training)),

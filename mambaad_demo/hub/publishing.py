@@ -17,6 +17,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from mambaad_demo.errors import InputError, PublishingError
 from mambaad_demo.hub.answers import FOREIGN, writing_error
+from mambaad_demo.hub.card_metrics import Metrics
 from mambaad_demo.hub.late_file import LateFile
 from mambaad_demo.hub.layout import CARD, FILES, WEIGHTS
 from mambaad_demo.hub.loading import Checkpoint
@@ -112,7 +113,12 @@ class Published:
 
 
 def checkpoint_plan(
-    checkpoint: Checkpoint, repo: str, *, private: bool = True, message: str = ""
+    checkpoint: Checkpoint,
+    repo: str,
+    *,
+    private: bool = True,
+    message: str = "",
+    metrics: Metrics | None = None,
 ) -> PushPlan:
     """The files of a checkpoint folder, and nothing else that may lie there; the card is written anew.
 
@@ -121,6 +127,7 @@ def checkpoint_plan(
         repo: owner/name.
         private: whether only the owner may see a new repository.
         message: of the commit; names the checkpoint by default.
+        metrics: what was measured with this checkpoint, for its card.
 
     Raises:
         InputError: the repository has no valid name.
@@ -130,18 +137,18 @@ def checkpoint_plan(
     return PushPlan(
         repo=repo,
         private=private,
-        files=(*kept, _card(checkpoint)),
+        files=(*kept, _card(checkpoint, metrics)),
         message=message or f"Checkpoint {checkpoint.config.name}",
     )
 
 
-def card_plan(checkpoint: Checkpoint, repo: str) -> PushPlan:
+def card_plan(checkpoint: Checkpoint, repo: str, *, metrics: Metrics | None = None) -> PushPlan:
     """The card of a checkpoint alone, for a repository that holds the same weights; arguments and errors as
     for `checkpoint_plan`."""
     return PushPlan(
         repo=repo,
         private=None,
-        files=(_card(checkpoint),),
+        files=(_card(checkpoint, metrics),),
         message=f"Card of {checkpoint.config.name}",
         beside={WEIGHTS: checkpoint.sha256},
     )
@@ -194,11 +201,12 @@ def push(plan: PushPlan, *, token: str | None = None) -> Published:
     return Published(repo=plan.repo, commit=commit.oid, private=bool(info.private))
 
 
-def _card(checkpoint: Checkpoint) -> PlannedFile:
+def _card(checkpoint: Checkpoint, metrics: Metrics | None) -> PlannedFile:
     hashes = checkpoint.config.sha256
     if hashes is None:
         raise ValueError("a loaded checkpoint has hashes")
-    return PlannedFile.of(CARD, model_card(checkpoint.config, checkpoint.calibration, hashes).encode())
+    card = model_card(checkpoint.config, checkpoint.calibration, hashes, metrics)
+    return PlannedFile.of(CARD, card.encode())
 
 
 def _addition(file: PlannedFile) -> CommitOperationAdd:

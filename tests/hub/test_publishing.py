@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from huggingface_hub import HfApi, constants
+from huggingface_hub.utils._runtime import is_xet_available
 
 from benchmarks.hub_server import Hub
 from mambaad_demo import Predictor
@@ -122,6 +123,16 @@ def test_all_goes_in_one_commit_and_nothing_else_of_the_folder_goes(writer, chec
     assert len(writer.asked("POST */commit/main")) == 1
     assert {request.token for request in writer.requests if "/api/" in request.path} == {TOKEN}
     assert not any(b"not for the world" in request.body for request in writer.requests)
+
+
+def test_large_files_go_by_http_also_where_xet_is_installed(writer, checkpoint, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    assert is_xet_available()
+
+    push(checkpoint_plan(checkpoint, REPO))
+
+    assert len(writer.asked("PUT /lfs/*")) == 2
+    assert writer.asked("*xet*") == []
 
 
 def test_pushing_the_same_again_makes_no_commit(writer, checkpoint):
