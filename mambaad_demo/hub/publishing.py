@@ -19,11 +19,11 @@ from mambaad_demo.errors import InputError, PublishingError
 from mambaad_demo.hub.answers import FOREIGN, writing_error
 from mambaad_demo.hub.card_metrics import Metrics
 from mambaad_demo.hub.late_file import LateFile
-from mambaad_demo.hub.layout import CARD, FILES, WEIGHTS
+from mambaad_demo.hub.layout import CARD, FILES
 from mambaad_demo.hub.loading import Checkpoint
 from mambaad_demo.hub.model_card import model_card
 from mambaad_demo.hub.waits import limit_waits
-from mambaad_demo.hub.weights import file_sha256
+from mambaad_demo.hub.weights import file_sha256, git_blob_id
 
 Kind = Literal["model", "dataset"]
 Others = Literal["keep", "refuse", "delete"]
@@ -67,8 +67,8 @@ class PushPlan:
     files: tuple[PlannedFile, ...]
     message: str
     """Of the commit."""
-    beside: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of large files that the repository must hold already, by path."""
+    beside: tuple[PlannedFile, ...] = ()
+    """Files that the repository must hold already; they are not sent."""
     others: Others = "keep"
     """What becomes of files the repository holds besides these."""
 
@@ -139,25 +139,23 @@ def checkpoint_plan(
     Raises:
         InputError: the repository has no valid name.
     """
-    folder = checkpoint.folder
-    kept = [PlannedFile.of(name, folder / name) for name in FILES if name != CARD]
     return PushPlan(
         repo=repo,
         private=private,
-        files=(*kept, _card(checkpoint, metrics)),
+        files=(*_kept(checkpoint), _card(checkpoint, metrics)),
         message=message or f"Checkpoint {checkpoint.config.name}",
     )
 
 
 def card_plan(checkpoint: Checkpoint, repo: str, *, metrics: Metrics | None = None) -> PushPlan:
-    """The card of a checkpoint alone, for a repository that holds the same weights; arguments and errors as
-    for `checkpoint_plan`."""
+    """The card of a checkpoint alone, for a repository that holds all its other files; arguments and errors
+    as for `checkpoint_plan`."""
     return PushPlan(
         repo=repo,
         private=None,
         files=(_card(checkpoint, metrics),),
         message=f"Card of {checkpoint.config.name}",
-        beside={WEIGHTS: checkpoint.sha256},
+        beside=_kept(checkpoint),
     )
 
 
@@ -176,7 +174,8 @@ def push(plan: PushPlan, *, token: str | None = None) -> Published:
 
     Args:
         plan: what a person has agreed to.
-        token: with the right to write; default: as the Hub library finds it, such as in `HF_TOKEN`.
+        token: with the right to write; default: the operator's, as the Hub library finds it, such as in
+            `HF_TOKEN`. Never leave it out for a visitor.
 
     Raises:
         PublishingError: nothing was committed, and why: no right to write, a public repository where a
@@ -208,6 +207,11 @@ def push(plan: PushPlan, *, token: str | None = None) -> Published:
     return Published(repo=plan.repo, commit=commit.oid, private=bool(info.private))
 
 
+def _kept(checkpoint: Checkpoint) -> tuple[PlannedFile, ...]:
+    """All files of a checkpoint but the card."""
+    return tuple(PlannedFile.of(name, checkpoint.folder / name) for name in FILES if name != CARD)
+
+
 def _card(checkpoint: Checkpoint, metrics: Metrics | None) -> PlannedFile:
     hashes = checkpoint.config.sha256
     if hashes is None:
@@ -229,13 +233,19 @@ def _addition(file: PlannedFile) -> CommitOperationAdd:
 
 
 def _require_beside(plan: PushPlan, held: Mapping[str, RepoFile]) -> None:
-    for path, sha256 in plan.beside.items():
-        large = held[path].lfs if path in held else None
-        if large is None or large.sha256 != sha256:
+    for file in plan.beside:
+        if file.path not in held or not _is_same(file, held[file.path]):
             raise PublishingError(
-                f"{plan.repo} does not hold this {path}, so the card would not describe it. Nothing was "
+                f"{plan.repo} does not hold this {file.path}, so the card would not describe it. Nothing was "
                 "sent. Push the checkpoint itself."
             )
+
+
+def _is_same(file: PlannedFile, held: RepoFile) -> bool:
+    if held.lfs is not None:
+        return bool(held.lfs.sha256 == file.sha256)
+    content = file.content if isinstance(file.content, bytes) else file.content.read_bytes()
+    return git_blob_id(content) == held.blob_id
 
 
 def _others(plan: PushPlan, held: Mapping[str, RepoFile]) -> list[str]:

@@ -5,7 +5,6 @@ repeats that. What it leaves out is added: an end to every wait, and a look at t
 What its errors mean stands in `answers`.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from mambaad_demo.hub.answers import FOREIGN, reading_error
 from mambaad_demo.hub.manifest import FULL_REVISION, Release
 from mambaad_demo.hub.progress import Report, reporting_bar
 from mambaad_demo.hub.waits import limit_waits
-from mambaad_demo.hub.weights import file_sha256
+from mambaad_demo.hub.weights import file_sha256, git_blob_id
 
 _REFERENCE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^@/]+)", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -158,8 +157,7 @@ def _is_announced(path: Path) -> bool:
     blob = path.resolve()
     if _SHA256.fullmatch(blob.name):
         return file_sha256(blob) == blob.name
-    content = blob.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == blob.name
+    return git_blob_id(blob.read_bytes()) == blob.name
 
 
 def list_commits(repo: str) -> list[str]:

@@ -109,6 +109,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def git_blob_id(content: bytes) -> str:
+    """How git, and so the Hub, names a small file of this content: 40 hexadecimal digits."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
 def tensors_sha256(tensors: Iterable[tuple[str, Tensor]]) -> str:
     """Hexadecimal SHA-256 over names, shapes and values, in order of name."""
     digest = hashlib.sha256()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from huggingface_hub import HfApi, constants
-from huggingface_hub.utils import is_xet_available
+from huggingface_hub.utils._runtime import is_xet_available
 
 from benchmarks.hub_server import Hub
 from mambaad_demo import Predictor
@@ -197,14 +197,18 @@ def test_renewing_the_card_changes_the_card_alone(writer, checkpoint):
     assert writer.asked("PUT *") == []
 
 
-@pytest.mark.parametrize("held", [{}, {"model.safetensors": b"other weights"}], ids=["none", "others"])
-def test_a_card_is_not_put_beside_other_weights(writer, checkpoint, held):
-    writer.add_repo(REPO).commit(held)
+@pytest.mark.parametrize("name", ["model.safetensors", "calibration.json", "golden.safetensors"])
+@pytest.mark.parametrize("other", [None, b"of another checkpoint"], ids=["absent", "other"])
+def test_a_card_is_not_put_beside_files_it_does_not_describe(writer, checkpoint, name, other):
+    push(checkpoint_plan(checkpoint, REPO))
+    repo = writer.repos["model", REPO]
+    changed = {file: content for file, content in head(writer).items() if file != name}
+    before = repo.commit(changed if other is None else changed | {name: other})
 
-    with pytest.raises(PublishingError, match=r"does not hold this model\.safetensors"):
+    with pytest.raises(PublishingError, match=f"does not hold this {name}"):
         push(card_plan(checkpoint, REPO))
 
-    assert head(writer) == held
+    assert repo.head == before
 
 
 def test_renewing_a_card_makes_no_repository(writer, checkpoint):
