@@ -171,3 +171,10 @@ def test_trusted_hosts(host, is_trusted):
 )
 def test_same_origin(origin, host, is_same):
     assert is_same_origin(origin, host) is is_same
+
+
+def test_behind_the_gatekeeper_stands_the_gate_between_visitors(call):
+    answer = call("GET", "/gradio_api/file=/etc/passwd")
+
+    assert (answer.status_code, answer.text) == (404, "Not found. It may belong to another visitor.")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
