@@ -105,9 +105,18 @@ class JsonFormatter(logging.Formatter):
 class CleanStream:
     """Stands in for `sys.stdout` or `sys.stderr`: what is printed comes out line by line, redacted."""
 
-    def __init__(self, stream: TextIO, redact: Redactor, *, name: str, as_json: bool) -> None:
+    def __init__(self, stream: TextIO, redact: Redactor, *, log_as: tuple[str, int] | None) -> None:
+        """
+        Args:
+            stream: where lines go.
+            redact: what they pass.
+            log_as: logger and level under which lines are logged instead.
+        """
         self._stream, self._redact = stream, redact
-        self._log = logging.getLogger(name) if as_json else None
+        self._log, self._level = None, logging.INFO
+        if log_as is not None:
+            self._log, self._level = logging.getLogger(log_as[0]), log_as[1]
+            self._log.setLevel(self._level)
         self._begun = threading.local()
 
     def write(self, text: str) -> int:
@@ -123,7 +132,7 @@ class CleanStream:
             self._stream.write(f"{self._redact(line)}\n")
             self._stream.flush()
         elif line.strip():
-            self._log.warning("%s", line)
+            self._log.log(self._level, "%s", line)
 
     def flush(self) -> None:
         """Nothing: whole lines are out already."""
@@ -157,8 +166,8 @@ def set_up(*, form: str, level: str, places: Mapping[str, Path], secrets: Iterab
     root.setLevel(max(logging.WARNING, logging.getLevelName(level)))
     log.setLevel(level)
     logging.captureWarnings(True)
-    sys.stdout = CleanStream(sys.stdout, redact, name="stdout", as_json=as_json)
-    sys.stderr = CleanStream(sys.stderr, redact, name="stderr", as_json=as_json)
+    sys.stdout = CleanStream(sys.stdout, redact, log_as=("stdout", logging.INFO) if as_json else None)
+    sys.stderr = CleanStream(sys.stderr, redact, log_as=("stderr", logging.WARNING) if as_json else None)
     sys.excepthook = _say_uncaught
     threading.excepthook = _say_uncaught_in_thread
 

@@ -114,7 +114,7 @@ def test_plain_text_has_the_traceback_below():
 
 def test_what_is_printed_in_pieces_comes_out_in_whole_lines(tmp_path):
     with (tmp_path / "out").open("w+") as file:
-        stream = CleanStream(file, REDACT, name="stdout", as_json=False)
+        stream = CleanStream(file, REDACT, log_as=None)
         for piece in ("at /srv/", "demo/a\nand ", TOKEN, "\nunfinished"):
             stream.write(piece)
         file.seek(0)
@@ -142,6 +142,7 @@ def test_neither_places_nor_secrets_are_written_whoever_writes(form, tmp_path):
     assert "not said" not in written
     if form == "json":
         lines = [json.loads(line) for line in written.splitlines()]
+        assert {line["level"] for line in lines if line["logger"] == "stdout"} == {"INFO"}
         assert {"mambaad_demo.ui.messages", "py.warnings", "stdout", "stderr"} <= {
             line["logger"] for line in lines
         }

@@ -10,6 +10,8 @@ from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.storage.jobs import JobState
 from mambaad_demo.workflow.training.turn import Ending, Turn
 
+_GRACE = 5.0  # seconds to save for the process of a closing server, where nobody waits before a screen
+
 log = logging.getLogger(__name__)
 
 
@@ -91,7 +93,7 @@ class Lane:
             turns = list(self._turns.values())
             waiting = [turn for turn in turns if self.withdraw(turn)]
         for turn in turns:
-            turn.end(JobState.INTERRUPTED)
+            turn.end(JobState.INTERRUPTED, grace=_GRACE)
         self._thread.shutdown(wait=True)
         return waiting
 

@@ -18,7 +18,7 @@ from mambaad_demo.storage.jobs import JobState
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.workflow.batches import reason_of
 from mambaad_demo.workflow.training import versions
-from mambaad_demo.workflow.training.child import Child
+from mambaad_demo.workflow.training.child import GRACE, Child
 from mambaad_demo.workflow.training.events import EventLog, Failed, Prepare, read_events
 from mambaad_demo.workflow.training.job_folder import TrainingSpec
 from mambaad_demo.workflow.training.layout import ExitStatus, JobFolder, Order, write_whole
@@ -62,13 +62,18 @@ class Turn:
         self._child: Child | None = None
         self._lock = threading.Lock()
 
-    def end(self, state: JobState) -> None:
-        """End the process, or see that none is started, so that the job is in this state afterwards."""
+    def end(self, state: JobState, *, grace: float = GRACE) -> None:
+        """End the process, or see that none is started, so that the job is in this state afterwards.
+
+        Args:
+            state: where the job is then.
+            grace: seconds that it has to save.
+        """
         with self._lock:
             self._wanted = self._wanted or state
             child = self._child
         if child is not None:
-            child.end()
+            child.end(grace=grace)
 
     def run(self, place: Workplace) -> None:
         """Do the work, and say in the store how it ended.
