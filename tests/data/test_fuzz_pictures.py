@@ -213,3 +213,17 @@ def test_an_lzw_code_that_stands_for_nothing_is_damage_and_no_memory_of_ours():
     packed = int(bits + "0" * (-len(bits) % 8), 2).to_bytes(-(-len(bits) // 8), "big")
     with pytest.raises(UnreadableImageError, match="damaged"):
         load_image(tiff_bytes(packed, 16, 16, compression=5))
+
+
+def test_two_headers_of_a_jpeg_must_not_leave_the_size_open():
+    plain = VALID["gray.jpg"]
+    at = plain.index(b"\xff\xc0")
+    (length,) = struct.unpack(">H", plain[at + 2 : at + 4])
+    wide = bytearray(plain[at : at + 2 + length])
+    wide[7:9] = struct.pack(">H", 400)
+    for data in (
+        plain[:at] + bytes(wide) + plain[at:],
+        plain[: at + 2 + length] + bytes(wide) + plain[at + 2 + length :],
+    ):
+        with pytest.raises(UnreadableImageError, match="JPEG file"):
+            load_image(data)
