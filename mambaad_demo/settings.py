@@ -121,7 +121,7 @@ class Settings:
             allowed_repos=tuple(given.get("MAMBAAD_ALLOWED_REPOS", "").replace(",", " ").split()),
             retention_minutes=_integer(given, "MAMBAAD_RETENTION_MINUTES", default=DEFAULT_RETENTION_MINUTES),
             max_upload_mb=_integer(given, "MAMBAAD_MAX_UPLOAD_MB", default=DEFAULT_MAX_UPLOAD_MB),
-            host=given.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),
+            host=given.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),  # noqa: S104 - a container
             port=_integer(given, "PORT" if "PORT" in given else "GRADIO_SERVER_PORT", default=DEFAULT_PORT),
             on_space=on_space,
         )
