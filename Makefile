@@ -7,12 +7,13 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check audit bench clean
 
 help:
 	@echo "make demo    serve the page on http://127.0.0.1:7860 (other port: make demo PORT=8000)"
 	@echo "make test    run every check and test"
 	@echo "make check   run the fast part of it: format, lint, types, layers"
+	@echo "make audit   ask the advisory service about every package of constraints.txt (needs the network)"
 	@echo "make bench   measure speed on this machine into benchmarks/results.json"
 	@echo "make clean   remove .venv and everything tools left behind"
 
@@ -27,6 +28,11 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit:  # in an environment of its own, thrown away afterwards; a package it cannot ask about is a failure
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PYTHON) -m venv "$$folder/venv" && \
+		"$$folder/venv/bin/python" -m pip install --disable-pip-version-check --quiet pip-audit && \
+		"$$folder/venv/bin/pip-audit" --strict --no-deps --disable-pip --requirement constraints.txt
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.run --readme README.md

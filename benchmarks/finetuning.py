@@ -123,9 +123,8 @@ def _run(
     product: Category, photos: int, base_parts: Sequence[Category], options: argparse.Namespace
 ) -> dict[str, Any]:
     good = [sample.path for sample in product.train_good]
-    chosen = (
-        good if photos == _ALL else sorted(random.Random(options.seed).sample(good, min(photos, len(good))))
-    )
+    rng = random.Random(options.seed)  # noqa: S311 - repeatable, not secret
+    chosen = good if photos == _ALL else sorted(rng.sample(good, min(photos, len(good))))
     with tempfile.TemporaryDirectory() as folder:
         images, out, report = Path(folder) / "good", Path(folder) / product.name, Path(folder) / "report.json"
         images.mkdir()

@@ -46,7 +46,7 @@ class Repo:
     def commit(self, files: Files) -> str:
         """Add a commit that holds exactly these files; its new id."""
         seed = f"{self.kind} {self.name} {len(self.commits)} {sorted(files)}"
-        revision = hashlib.sha1(seed.encode()).hexdigest()
+        revision = hashlib.sha1(seed.encode(), usedforsecurity=False).hexdigest()
         self.commits[revision] = dict(files)
         return revision
 
@@ -387,7 +387,7 @@ def _sha256(content: bytes) -> str:
 
 
 def _git_id(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _pointer(content: bytes) -> bytes:

@@ -214,7 +214,7 @@ class Settings:
                 default=DEFAULT_MAX_DISK_GB_ON_SPACE if on_space else DEFAULT_MAX_DISK_GB,
             ),
             trusted_hosts=tuple(given.get("MAMBAAD_TRUSTED_HOSTS", "").lower().replace(",", " ").split()),
-            host=given.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),
+            host=given.get("GRADIO_SERVER_NAME", "0.0.0.0" if on_space else "127.0.0.1"),  # noqa: S104 - a container
             uploads_folder=Path(given["GRADIO_TEMP_DIR"]) if "GRADIO_TEMP_DIR" in given else None,
             shared=_yes_or_no(given, "MAMBAAD_SHARED", default=not on_space),
             log_format=given.get("MAMBAAD_LOG", "text"),

@@ -13,7 +13,7 @@ from mambaad_demo.logs import CleanStream, JsonFormatter, PlainFormatter, Redact
 
 ROOT = Path(__file__).parent.parent
 TOKEN = "hf_" + "QwErTyUiOp" * 3
-REDACT = Redactor({"home": Path("/srv/demo"), "temp": Path("/var/tmp")}, ["open sesame"])
+REDACT = Redactor({"home": Path("/srv/demo"), "temp": Path("/srv/temp")}, ["open sesame"])
 
 PROGRAM = """
 import logging, sys, threading, traceback, warnings

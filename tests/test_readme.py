@@ -94,7 +94,9 @@ def _settings_table() -> dict[str, tuple[str, str]]:
 
 def test_every_setting_is_in_the_table_and_no_other():
     source = (ROOT / "mambaad_demo/settings.py").read_text(encoding="utf-8")
-    known = set(re.findall(r"\b((?:MAMBAAD|GRADIO)_[A-Z_]+|PORT|SPACE_ID|OAUTH_CLIENT_ID|SPACES_ZERO_GPU)\b", source))
+    known = set(
+        re.findall(r"\b((?:MAMBAAD|GRADIO)_[A-Z_]+|PORT|SPACE_ID|OAUTH_CLIENT_ID|SPACES_ZERO_GPU)\b", source)
+    )
     named_elsewhere = set(re.findall(r"`(MAMBAAD_[A-Z_]+)`", TEXT))
 
     assert _settings_table().keys() == known

@@ -44,6 +44,8 @@ _PNG_PASSES = (
 
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 """Of a segment or the end; what else follows 0xff is part of the pixels, or stands alone."""
+_JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""Markers of headers that tell a size; the three are tables and reserved."""
 _MAX_JPEG_SCANS = 100
 """Usual encoders write ten; libtiff draws the line here too."""
 
@@ -94,25 +96,13 @@ def decode_with_pillow(data: bytes, kind: ImageKind, budget: Budget) -> Decoded:
         if kind is ImageKind.WEBP:
             _refuse_animation("WebP", frames=getattr(image, "n_frames", 1))
         if kind is ImageKind.JPEG:
-            _check_jpeg_scans(data)
+            _check_jpeg(data, image.size)
         if kind is ImageKind.JPEG and len(data) * 8 < image.width * image.height / 64:
             raise UnreadableImageError(  # libjpeg fills what is missing with gray and says nothing
                 f"The JPEG file declares {image.width} × {image.height} pixels but holds only {len(data)} "
                 "bytes: the size is wrong, or most of the picture is missing. Copy it again."
             )
         return decode_pillow_image(image)
-
-
-def _check_jpeg_scans(data: bytes) -> None:
-    """Refuse a JPEG of endless scans: each is a few bytes long and a pass over the whole picture."""
-    scans, position = 0, 2
-    while (marker := _JPEG_MARKER.search(data, position)) and marker[0] != b"\xff\xd9":
-        scans += marker[0] == b"\xff\xda"
-        if scans > _MAX_JPEG_SCANS:
-            raise UnreadableImageError(
-                f"The JPEG file stores its picture in more than {_MAX_JPEG_SCANS} scans. Save it again."
-            )
-        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
 
 
 def decode_pillow_image(image: Image.Image) -> Decoded:
@@ -136,6 +126,27 @@ def decode_pillow_image(image: Image.Image) -> Decoded:
         orientation=orientation,
         notes=notes,
     )
+
+
+def _check_jpeg(data: bytes, size: tuple[int, int]) -> None:
+    """Refuse a JPEG of endless scans, each a few bytes long and a pass over the whole picture, and one whose
+    size libjpeg may read otherwise than Pillow, which then makes the buffer too small (GHSA-8g5g-8vmr-9782).
+    """
+    scans, frames, position = 0, [], 2
+    while (marker := _JPEG_MARKER.search(data, position)) and marker[0] != b"\xff\xd9":
+        length, _, height, width = struct.unpack(
+            ">HBHH", data[marker.end() : marker.end() + 7].ljust(7, b"\0")
+        )
+        if marker[0][1] in _JPEG_FRAMES:
+            frames.append((width, height))
+        scans += marker[0] == b"\xff\xda"
+        if scans > _MAX_JPEG_SCANS:
+            raise UnreadableImageError(
+                f"The JPEG file stores its picture in more than {_MAX_JPEG_SCANS} scans. Save it again."
+            )
+        position = marker.end() + length
+    if frames != [size]:
+        raise UnreadableImageError("The JPEG file has no header, or headers that differ. Save it again.")
 
 
 class _PngHeader(NamedTuple):

@@ -10,6 +10,7 @@ import math
 import struct
 from dataclasses import dataclass
 
+import imagecodecs
 import numpy as np
 import tifffile
 from PIL.TiffImagePlugin import TiffImageFile
@@ -28,7 +29,8 @@ _ORIENTATION = 274
 _MIN_SAMPLE_IS_WHITE, _MIN_SAMPLE_IS_BLACK, _RGB = 0, 1, 2
 _MAX_SAMPLE_VALUE, _SMAX_SAMPLE_VALUE = 281, 341
 _ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA = 1, 2
-_PLAIN_COMPRESSIONS = {1, 5, 8, 32773, 32946}
+_LZW = 5
+_PLAIN_COMPRESSIONS = {1, _LZW, 8, 32773, 32946}
 """None, LZW, Deflate, PackBits, old Deflate: those whose output tifffile bounds by the declared size."""
 
 _MAX_TAGS = 4096
@@ -50,7 +52,7 @@ def decode_tiff(data: bytes, budget: Budget) -> Decoded:
         page = tiff.pages.first
         _check_header(page, budget, file_size=len(data))
         if page.photometric in {0, 1, 2} and page.compression in _PLAIN_COMPRESSIONS:
-            return _decode_plain(page, orientation=first.orientation, notes=notes)
+            return _decode_plain(page, first, notes=notes)
         bits = np.max(page.bitspersample)
     if bits > 8:  # Pillow would cut the samples to 8 bits
         raise UnreadableImageError(
@@ -147,14 +149,17 @@ def _check_header(page: tifffile.TiffPage, budget: Budget, *, file_size: int) ->
         )
 
 
-def _decode_plain(page: tifffile.TiffPage, *, orientation: int, notes: tuple[str, ...]) -> Decoded:
-    """Gray or RGB samples by tifffile, with the sample range that the file declares."""
+def _decode_plain(page: tifffile.TiffPage, first: _FirstPage, *, notes: tuple[str, ...]) -> Decoded:
+    """Gray or RGB samples by tifffile, with the sample range that the file declares; LZW by libtiff."""
     if page.dtype is None or page.dtype.kind not in "buif" or isinstance(page.bitspersample, tuple):
         raise UnreadableImageError(
             f"TIFF samples of {page.bitspersample} bits and sample format {page.sampleformat} are not read. "
             "Save the picture with 8 or 16 bits."
         )
-    samples = page.asarray(maxworkers=1)
+    if page.compression == _LZW:  # tifffile's own decoder reads memory at random where a code is damaged
+        samples = imagecodecs.tiff_decode(first.file).reshape(page.shape)
+    else:
+        samples = page.asarray(maxworkers=1)
     if page.axes == "SYX":
         samples = np.moveaxis(samples, 0, -1)
     colors = 3 if page.photometric == _RGB else 1
@@ -171,7 +176,7 @@ def _decode_plain(page: tifffile.TiffPage, *, orientation: int, notes: tuple[str
         white=_declared_white(page, samples),
         inverted=page.photometric == _MIN_SAMPLE_IS_WHITE,
         premultiplied=alpha == _ASSOCIATED_ALPHA,
-        orientation=orientation,
+        orientation=first.orientation,
         notes=notes,
     )
 

@@ -183,7 +183,8 @@ def _built_detector(config: CheckpointConfig, *, stored_bytes: int) -> Detector:
             return build_detector(wanted)
     except (ValueError, TypeError, RuntimeError) as error:
         raise CheckpointMismatchError(
-            f"{CONFIG} of {config.name!r} describes no network we can build: {error} Export it again.",
+            f"{CONFIG} of {config.name!r} describes no network we can build: {str(error).rstrip('.')}. "
+            "Export it again.",
             decoder=str(config.detector.get("decoder", "mambaad")),
         ) from error
 

@@ -79,7 +79,7 @@ def draw_promotion_card(show: Callable[[str, str | None], Updates], *, can_disca
         category=category,
         product=product,
         actor=actor,
-        remembered=gr.BrowserState("", storage_key="mambaad-reviewer", secret="reviewer"),
+        remembered=gr.BrowserState("", storage_key="mambaad-reviewer", secret="reviewer"),  # noqa: S106 - hides no secret
         status=status,
         try_out=try_out,
         discard=discard,
