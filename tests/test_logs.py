@@ -59,7 +59,7 @@ def record(message, *args, error=None):
     [
         ("cannot read /srv/demo/files/a.png", "cannot read <home>/files/a.png"),
         ("'/srv/demo', /srv/demolition /a/srv/demo", "'<home>', /srv/demolition /a/srv/demo"),
-        ("file:///var/tmp/x", "file://<temp>/x"),
+        ("file:///srv/temp/x", "file://<temp>/x"),
         (f"token {TOKEN}.", "token ***."),
         ("postgresql://me:p@ss@db/labels", "postgresql://***@db/labels"),
         ("GET /queue/data?session_hash=abc123&x=1", "GET /queue/data?session_hash=***&x=1"),
