@@ -76,6 +76,13 @@ def test_a_dry_run_shows_files_and_card_and_asks_the_hub_nothing(call, hub, monk
     assert hub.requests == []
 
 
+def test_a_version_that_was_fine_tuned_here_is_pushed_by_its_name(call, hub, tiny_checkpoint, tmp_path):
+    shutil.copytree(tiny_checkpoint, tmp_path / "home" / "versions" / "cookie-1")
+
+    assert call("push", "cookie-1", REPO).exit_code == 0
+    assert hub.repos["model", REPO].commits[hub.repos["model", REPO].head].keys() == set(FILES)
+
+
 def test_publish_card_renews_the_card_of_what_was_pushed(call, hub):
     call("push", "tiny", REPO)
     repo = hub.repos["model", REPO]

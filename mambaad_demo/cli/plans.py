@@ -37,11 +37,12 @@ def plan_text(plan: PushPlan) -> str:
     """Where to, who may see it, and each file with its size and SHA-256."""
     seen_by = {True: "private", False: "public", None: "as visible as it is now"}[plan.private]
     width = max(len(file.path) for file in plan.files)
+    count = f"{len(plan.files)} file{'s' * (len(plan.files) != 1)}"
     return "\n".join(
         [
             f"{plan.kind} repository {plan.repo}, {seen_by}",
             *(f"  {file.path:<{width}} {file.size:>11} bytes  {file.sha256}" for file in plan.files),
-            f"{len(plan.files)} files, {plan.size} bytes, in one commit: {plan.message}",
+            f"{count}, {plan.size} bytes, in one commit: {plan.message}",
         ]
     )
 
