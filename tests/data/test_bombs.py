@@ -45,12 +45,16 @@ def test_no_bomb_takes_more_memory_than_a_picture_of_its_size(measured):
         ("zip of 1500 entries in one place", "lie over one another"),
         ("zip of 200 000 entries", "too many entries"),
         ("zip that hides its list", "too many entries"),
-        ("zip64 that hides its list", "too many entries"),
         ("zip in a zip, six deep", "zip archive"),
     ],
 )
 def test_a_bomb_is_read_or_refused_for_what_it_is(measured, name, words):
     assert words in measured[name]["outcome"]
+
+
+def test_a_second_end_mark_of_zip64_is_followed_by_nobody(measured):
+    outcome = measured["zip64 that hides its list"]["outcome"]
+    assert "too many entries" in outcome or "no zip file" in outcome  # newer zipfiles see it themselves
 
 
 def test_a_canvas_that_memory_cannot_hold_is_refused(measured):
