@@ -1,26 +1,16 @@
 """Two visitors of one server, and what the second cannot do with all that he knows of the first."""
 
 import hashlib
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
-from PIL import Image
 
-from tests.e2e.conftest import running_app
-from tests.e2e.visitors import Answer, Visitor, as_file
+from tests.e2e.visitors import Answer, Visitor, as_file, picture
 
 VIEW = ("", "", "doubt", "grid")
 """What the Batch page's controls say: verdict, search, order, view."""
-
-
-def picture(seed=0):
-    pixels = np.random.default_rng(seed).integers(0, 255, (60, 90, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 class Owner(Visitor):
@@ -55,18 +45,6 @@ class Owner(Visitor):
 @pytest.fixture(scope="module")
 def own_machine(app_url):
     return app_url
-
-
-@pytest.fixture(scope="module")
-def space(checkpoints_root, tmp_path_factory):
-    settings = {
-        "MAMBAAD_CHECKPOINTS": str(checkpoints_root),
-        "SPACE_ID": "owner/space",
-        "GRADIO_SERVER_NAME": "127.0.0.1",
-    }
-    with running_app(tmp_path_factory.mktemp("space"), settings) as (url, log):
-        yield url
-    assert "A handler failed" not in log.read_text(encoding="utf-8", errors="replace")
 
 
 @pytest.fixture(scope="module")
