@@ -1,9 +1,10 @@
 """Two visitors of one server, and what the second cannot do with all that he knows of the first."""
 
 import hashlib
+import re
+import uuid
 from pathlib import Path
 
-import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 
@@ -28,11 +29,12 @@ class Owner(Visitor):
         (row,) = self.ask("batch", [], "", "", "", self.job).data[0]["rows"]
         assert row["sha256"] == self.sha256
         assert self.ask("label", self.sha256, "defect", "mira", "scratch", "", "", None).is_granted
-        self.inspection = 1
+        grid = self.ask("open_page_1", self.job, "grid").text
+        self.inspection = int(re.search(r'data-inspection=\\?"(\d+)', grid)[1])
 
     def waiting_session(self):
         """A new session whose answer nobody has read yet."""
-        session = f"{self.session}-{np.random.default_rng().integers(2**60)}"
+        session = uuid.uuid4().hex
         assert self.join("draw_shelf", session=session).status_code == 200
         return session
 
