@@ -71,9 +71,7 @@ class VisitGate:
         if not body:
             return None
         try:
-            said = json.loads(
-                body
-            )  # as Gradio will read it; what only one of us could read would slip through
+            said = json.loads(body)  # the reader that Gradio uses, or a session could hide from one of them
         except (ValueError, RecursionError):
             return PlainTextResponse("The request is no readable JSON.", status_code=400)
         values = [said.get(key) for key in _NAMES] if isinstance(said, dict) else []

@@ -91,6 +91,19 @@ def app_url(
     assert "Warning" not in written, written[-4000:]
 
 
+@pytest.fixture(scope="session")
+def space(checkpoints_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the app as it runs on a Space, among strangers."""
+    settings = {
+        "MAMBAAD_CHECKPOINTS": str(checkpoints_root),
+        "SPACE_ID": "owner/space",
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+    }
+    with running_app(tmp_path_factory.mktemp("space"), settings) as (url, log):
+        yield url
+    assert "A handler failed" not in log.read_text(encoding="utf-8", errors="replace")
+
+
 @contextmanager
 def running_app(
     home: Path,

@@ -1,26 +1,17 @@
 """Two visitors of one server, and what the second cannot do with all that he knows of the first."""
 
 import hashlib
-import io
+import re
+import uuid
 from pathlib import Path
 
-import numpy as np
 import pytest
 from gradio_client import Client, handle_file
-from PIL import Image
 
-from tests.e2e.conftest import running_app
-from tests.e2e.visitors import Answer, Visitor, as_file
+from tests.e2e.visitors import Answer, Visitor, as_file, picture
 
 VIEW = ("", "", "doubt", "grid")
 """What the Batch page's controls say: verdict, search, order, view."""
-
-
-def picture(seed=0):
-    pixels = np.random.default_rng(seed).integers(0, 255, (60, 90, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 class Owner(Visitor):
@@ -38,11 +29,12 @@ class Owner(Visitor):
         (row,) = self.ask("batch", [], "", "", "", self.job).data[0]["rows"]
         assert row["sha256"] == self.sha256
         assert self.ask("label", self.sha256, "defect", "mira", "scratch", "", "", None).is_granted
-        self.inspection = 1
+        grid = self.ask("open_page_1", self.job, "grid").text
+        self.inspection = int(re.search(r'data-inspection=\\?"(\d+)', grid)[1])
 
     def waiting_session(self):
         """A new session whose answer nobody has read yet."""
-        session = f"{self.session}-{np.random.default_rng().integers(2**60)}"
+        session = uuid.uuid4().hex
         assert self.join("draw_shelf", session=session).status_code == 200
         return session
 
@@ -55,18 +47,6 @@ class Owner(Visitor):
 @pytest.fixture(scope="module")
 def own_machine(app_url):
     return app_url
-
-
-@pytest.fixture(scope="module")
-def space(checkpoints_root, tmp_path_factory):
-    settings = {
-        "MAMBAAD_CHECKPOINTS": str(checkpoints_root),
-        "SPACE_ID": "owner/space",
-        "GRADIO_SERVER_NAME": "127.0.0.1",
-    }
-    with running_app(tmp_path_factory.mktemp("space"), settings) as (url, log):
-        yield url
-    assert "A handler failed" not in log.read_text(encoding="utf-8", errors="replace")
 
 
 @pytest.fixture(scope="module")

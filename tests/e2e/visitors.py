@@ -1,5 +1,6 @@
 """Visitors of the running app who speak plain HTTP: browsers with a cookie, programs without one."""
 
+import io
 import json
 import uuid
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from functools import cached_property
 from typing import Any
 
 import httpx
+import numpy as np
+from PIL import Image
 
 STREAM_ENDS = ('"msg":"process_completed"', "event: complete", "event: error", "unexpected_error")
 
@@ -98,3 +101,11 @@ class Visitor:
 def as_file(path: str) -> dict[str, Any]:
     """An uploaded file as events take it."""
     return {"path": path, "orig_name": path.rsplit("/", 1)[-1], "meta": {"_type": "gradio.FileData"}}
+
+
+def picture(seed: int = 0) -> bytes:
+    """A small PNG of noise."""
+    pixels = np.random.default_rng(seed).integers(0, 255, (60, 90, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
