@@ -156,8 +156,11 @@ class Service:
 
     def _health(self) -> Health:
         catalog = self._catalog
+        names = catalog.names()
+        for gone in self._results.keys() - set(names):
+            self._results.pop(gone, None)
         return health_of(
-            catalog.names(),
+            names,
             self._look,
             catalog.root,
             device=catalog.device,
@@ -167,7 +170,11 @@ class Service:
 
     def _look(self, name: str, release: Release | None) -> CheckpointHealth:
         """A checkpoint with the result of its last self-test."""
-        seen, result = checkpoint_health.of_catalog(self._catalog, name, release), self._results.get(name)
+        try:
+            seen = checkpoint_health.of_catalog(self._catalog, name, release)
+        except UnknownReleaseError:  # deleted this moment
+            return CheckpointHealth(name=name, passed=None)
+        result = self._results.get(name)
         if result is None:
             return seen
         if isinstance(result, str):

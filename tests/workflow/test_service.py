@@ -1,5 +1,6 @@
 """The facts of a running server: self-tests, queue, state and uptime."""
 
+import shutil
 import threading
 
 import pytest
@@ -72,6 +73,18 @@ def test_a_checkpoint_that_cannot_be_loaded_fails_with_words_and_the_others_are_
     (tiny,) = service.health().checkpoints
     assert tiny.passed is False
     assert "lacks golden.safetensors" in tiny.error
+
+
+def test_a_version_that_failed_and_was_deleted_no_longer_counts(catalog, service, tiny_checkpoint):
+    broken = shutil.copytree(tiny_checkpoint, tiny_checkpoint.parent / "broken")
+    (broken / GOLDEN).unlink()
+    list(service.test())
+    assert not service.is_ready
+
+    shutil.rmtree(broken)
+
+    assert [one.name for one in service.health().checkpoints] == ["tiny"]
+    assert service.is_ready
 
 
 def test_queue_uptime_disk_and_retention_are_told(service, at):

@@ -403,6 +403,8 @@ def test_closing_interrupts_the_training_at_hand_and_those_that_wait(workspace, 
     runner.close()
     assert caller.is_gone()
     assert [state(workspace, job_id) for job_id in ids] == [JobState.INTERRUPTED] * 2
+    with pytest.raises(InputError, match="closing down"):
+        start(runner, workspace, photos())
 
     after = running("quick")
     for job_id in ids:
