@@ -5,6 +5,8 @@ fine-tuned here, and releases of the manifest, so the name may come from a visit
 `hub.checkpoints`' business, letting go `predictor_cache`'s.
 """
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +29,8 @@ TOMBSTONE = "discarded.json"
 """What the configuration of a deleted version is called: its folder stays, so that its name is not given to
 another one."""
 
+
+_LOOK_SECONDS = 0.5
 
 DEFAULT_BUDGET = 2 * 1024**3
 """Bytes of predictors in memory."""
@@ -115,6 +119,22 @@ class Catalog:
     def loading(self) -> Loading | None:
         """The download that is going on, None where there is none."""
         return self._loading
+
+    def fetching(self, name: str) -> Iterator[Loading]:
+        """Bring a release to this machine, saying about twice a second how far it is; says nothing of what is
+        here already, and of names that nothing has.
+
+        Raises:
+            CheckpointError: it cannot be fetched.
+        """
+        if name not in self.release_names() or self.loaded(name) is not None:
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="fetch") as lane:
+            work = lane.submit(self._fetch, name)
+            while wait([work], timeout=_LOOK_SECONDS).not_done:
+                if self._loading is not None:
+                    yield self._loading
+            work.result()
 
     def predictor(self, name: str) -> Predictor:
         """The predictor of a checkpoint; a second call returns the same object while it is in memory.

@@ -4,6 +4,7 @@ Judging is `inspection.py`'s business, words and markup are `present.py`'s; the 
 drawn in the browser by `assets/viewer.js`.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -79,6 +80,17 @@ def build_inspect_tab(
             ),
         }
 
+    def fetch(checkpoint: str) -> Iterator[Any]:
+        """Bring a checkpoint here that is not yet; not in the lane of the model, where others would wait."""
+        with shown_to_user():
+            yield gr.skip()
+            try:
+                for step in inspector.catalog.fetching(checkpoint):
+                    yield present.fetching_html(step)
+            except DemoError as error:
+                yield present.notice_html(str(error))
+                raise
+
     def inspect_photo(
         upload: dict[str, Any] | None,
         checkpoint: str,
@@ -153,8 +165,11 @@ def build_inspect_tab(
     page.shelf.choose(
         inspect_sample, [page.checkpoint, page.shown], shows, trigger_mode="always_last", **busy
     )
-    for control in (page.product, page.checkpoint):
-        control.input(inspect_again, choice, shows, trigger_mode="always_last", **busy)
+    page.product.input(inspect_again, choice, shows, trigger_mode="always_last", **busy)
+    fetched = page.checkpoint.input(
+        fetch, page.checkpoint, page.notice, trigger_mode="always_last", concurrency_id="fetch", **private
+    )
+    fetched.success(inspect_again, choice, shows, **busy)
     for label, button in page.downloads.items():
         prepared = button.click(
             partial(prepare_download, label),

@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from mambaad_demo.pipeline import overlay
+from mambaad_demo.pipeline.catalog import Loading
 from mambaad_demo.pipeline.prediction import Prediction
 from mambaad_demo.ui import words
 from mambaad_demo.ui.inspection import Inspection
@@ -130,6 +131,11 @@ def chips_html(inspection: Inspection | None, *, retention_minutes: int, needs_s
 def notice_html(problem: str = "", *, kept: str | None = None) -> str:
     """Why something was not inspected, and what the page still shows; nothing without a problem."""
     return render("notice.html", problem=problem, kept=kept)
+
+
+def fetching_html(loading: Loading) -> str:
+    """How far the download of a checkpoint is."""
+    return render("fetching.html", release=loading.name, done=loading.done / 1e6, total=loading.total / 1e6)
 
 
 def shelf_html(thumbnails: Mapping[SamplePart, bytes], *, chosen: int | None) -> str:

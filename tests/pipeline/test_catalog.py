@@ -258,6 +258,38 @@ def test_a_download_can_be_watched_until_it_ends(released, hub, parts, monkeypat
     assert released.loading() is None
 
 
+def test_a_download_is_told_step_by_step_until_the_release_is_here(released, hub, parts, monkeypatch):
+    go_on = threading.Event()
+    receive = hub.receive
+
+    def held(request):
+        go_on.wait(60)
+        return receive(request)
+
+    monkeypatch.setattr(hub, "receive", held)
+    steps = released.fetching("parts")
+
+    assert next(steps).name == "parts"
+    go_on.set()
+    assert {step.name for step in steps} <= {"parts"}
+    hub.requests.clear()
+    assert released.predictor("parts").checkpoint.self_test.passed
+    assert not hub.asked("GET */resolve/*")
+
+
+@pytest.mark.parametrize("name", ["tiny", "nobody", REPO])
+def test_what_is_here_or_unknown_is_not_fetched(released, hub, parts, name):
+    assert list(released.fetching(name)) == []
+    assert hub.requests == []
+
+
+def test_a_download_that_fails_is_told(released, hub, parts):
+    hub.fault("*", status=503)
+
+    with pytest.raises(HubUnreachableError, match="503"):
+        list(released.fetching("parts"))
+
+
 def test_a_download_leaves_the_model_thread_to_others(released, hub, parts, monkeypatch):
     waiting, go_on = threading.Event(), threading.Event()
     receive = hub.receive

@@ -1,6 +1,6 @@
 """A predictor without a network for tests of the page: a part is as anomalous as it is bright."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -11,6 +11,7 @@ from mambaad_demo.data.uploads import load_image
 from mambaad_demo.errors import DemoError, InputError, UnknownCategoryError, UnknownReleaseError
 from mambaad_demo.hub.schemas import CalibrationFile, CategoryCalibration, Rates
 from mambaad_demo.hub.self_test import SelfTest
+from mambaad_demo.pipeline.catalog import Loading
 from mambaad_demo.pipeline.prediction import Limits, Prediction
 from mambaad_demo.pipeline.regions import find_regions
 
@@ -111,6 +112,9 @@ class FakeCatalog:
 
     def own_names(self) -> tuple[str, ...]:
         return ()
+
+    def fetching(self, name: str) -> Iterator[Loading]:
+        yield from ()
 
     def delete(self, name: str) -> None:
         raise UnknownReleaseError(f"There is no version {name!r}.")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mambaad_demo.errors import CheckpointCorruptError
+from mambaad_demo.errors import CheckpointCorruptError, HubUnreachableError
 from mambaad_demo.pipeline import model_thread
+from mambaad_demo.pipeline.catalog import Loading
 from mambaad_demo.ui.caps import Caps
 from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
 from mambaad_demo.ui.inspection import Inspector, Photo, Question
@@ -229,3 +230,27 @@ def test_pictures_are_judged_on_the_model_thread():
     inspector.inspect(Question(source=GOOD, checkpoint="mambaad"))
 
     assert threads == [model_thread.run(threading.current_thread)]
+
+
+def test_a_checkpoint_that_is_fetched_says_how_far_it_is_and_what_went_wrong(page, monkeypatch):
+    fetch = next(fn for fn in page.blocks.fns.values() if fn.name == "fetch").fn
+
+    def fetching(name):
+        yield Loading(name=name, done=0, total=0)
+        yield Loading(name=name, done=1_500_000, total=6_000_000)
+        raise HubUnreachableError("The Hub did not answer. Try again later.")
+
+    monkeypatch.setattr(page.inspector.catalog, "fetching", fetching)
+    told = fetch("<parts>")
+
+    assert [next(told), "Fetching &lt;parts&gt;" in next(told)] == [gr.skip(), True]
+    assert "1.5 of 6.0 MB" in next(told)
+    assert "The Hub did not answer" in next(told)
+    with pytest.raises(gr.Error, match="did not answer"):
+        next(told)
+
+
+def test_a_checkpoint_that_is_here_is_inspected_with_at_once(page):
+    fetch = next(fn for fn in page.blocks.fns.values() if fn.name == "fetch").fn
+
+    assert list(fetch("other")) == [gr.skip()]
