@@ -165,10 +165,17 @@ def zip_readers(path: Path) -> list[_Named]:
 
 def _listed(path: Path) -> zipfile.ZipFile:
     """The archive with its list of entries, which is read whole and so must be short."""
-    file = _ZipBytes(io.FileIO(path))
+    file = _ZipBytes(_OpenFile(path))
     archive = zipfile.ZipFile(file)
     file.is_listing = False
     return archive
+
+
+class _OpenFile(io.FileIO):
+    """Closes itself, as `_ZipBytes` does: of two that go at once either may be the first."""
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class _ZipBytes(io.BufferedReader):

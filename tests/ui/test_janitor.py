@@ -1,6 +1,7 @@
 """What is deleted when, by a clock that the test holds."""
 
 import os
+import tempfile
 import threading
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -15,6 +16,13 @@ from tests.ui.desks import desk_in
 NOW = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
 LONGEST = 30  # seconds
 MIRA = SimpleNamespace(session_hash="mira")
+
+
+@pytest.fixture(autouse=True)
+def own_temporary_folder(tmp_path, monkeypatch):
+    """By the clock of these tests everything in the system's own has long been stale."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
 
 
 @pytest.fixture
