@@ -29,7 +29,7 @@ from mambaad_demo.ui.samples import SHELF, SampleShelf, sample_set
 _WARM = 20
 _PAUSE_SECONDS = 1.0
 _FULL = 503
-_BATCH_OF = ("gear", "tablet", "screw", "leather", "planks", "gasket")
+_BATCH_OF = ("gear", "tablet", "screw", "leather")
 
 
 @dataclass

@@ -108,7 +108,7 @@ def _row(health: Health, one: CheckpointHealth) -> dict[str, object]:
     tone, title = _verdict(one)
     return {
         "name": one.name,
-        "kind": "fine-tuned here" if one.own else "embedded",
+        "kind": _kind(one),
         "tone": tone,
         "title": title,
         "facts": [
@@ -161,3 +161,9 @@ def duration(seconds: int) -> str:
         if count:
             parts.append(f"{count} {word}")
     return " ".join(parts[:2]) or "less than a minute"
+
+
+def _kind(one: CheckpointHealth) -> str:
+    if one.own:
+        return "fine-tuned here"
+    return "embedded" if one.revision is None else "from the Hub"
