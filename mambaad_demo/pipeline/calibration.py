@@ -1,9 +1,8 @@
 """Limits, colour scale and category centroids from held-out good images alone.
 
-The limits are predictive quantiles of a log-normal: image scores are positive and skewed, and n good parts
-fix the spread of their logarithm only so well, which Student's t with n - 1 degrees of freedom accounts for.
-If the scores are log-normal, the next good part exceeds the limit with exactly the stated rate, whatever n;
-with few parts the limits therefore stand wide. No seen good part is ever rejected.
+The next good part exceeds a limit with the stated rate as far as the logarithms of the upper scores look
+normal, whatever their number (`upper_tail`); with few parts the limits therefore stand wide. No seen good
+part is ever rejected.
 """
 
 import hashlib
@@ -13,7 +12,6 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 import numpy as np
-from scipy import stats
 
 from mambaad_demo.data.geometry import Geometry
 from mambaad_demo.errors import InputError, TooFewImagesError
@@ -28,6 +26,7 @@ from mambaad_demo.pipeline.inference import (
 )
 from mambaad_demo.pipeline.prediction import Limits
 from mambaad_demo.pipeline.suggestion import standardized_distances
+from mambaad_demo.pipeline.upper_tail import limit_at_rate
 
 DEFAULT_RATES = Rates(check=0.05, reject=0.005)
 """One good part in 20 is looked at, one in 200 rejected."""
@@ -35,8 +34,6 @@ MIN_IMAGES = 3
 """Fewer good images say nothing about spread."""
 
 _BATCH = 8
-_SMALLEST_SCORE = 1e-6  # guards the logarithm against a perfect reconstruction
-_SMALLEST_SPREAD = 1e-3  # of log scores: identical images still get a limit above their score
 _MOST_PIXELS = 2**16  # of one map, as many as an input of 256 has; canvases of tiles have millions
 _QUANTILES = ("0.5", "0.9", "0.99", "0.999")
 _LEAST_RELATIVE_SCALE = 0.1  # an embedding dimension that happened not to vary must not rule the distance
@@ -245,31 +242,8 @@ def limits_from_scores(scores: Sequence[float] | np.ndarray, rates: Rates = DEFA
         raise TooFewImagesError(
             f"{len(scores)} good images cannot set limits; at least {MIN_IMAGES} are needed."
         )
-    center, spread = _log_normal(scores)
-    check, reject = (
-        math.exp(center + float(stats.t.ppf(1 - rate, len(scores) - 1)) * spread)
-        for rate in (rates.check, rates.reject)
-    )
-    reject = max(reject, math.nextafter(float(np.max(scores)), math.inf))
-    return Limits(check=min(check, reject), reject=reject)
-
-
-def expected_rate(scores: Sequence[float] | np.ndarray, limit: float) -> float:
-    """How often the next good part would reach a limit if scores are log-normal: what the limit aims at.
-
-    Args:
-        scores: of at least two good parts.
-        limit: above 0.
-    """
-    center, spread = _log_normal(scores)
-    return float(stats.t.sf((math.log(limit) - center) / spread, len(scores) - 1))
-
-
-def _log_normal(scores: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Mean of the log scores, and the spread of the next one around it."""
-    logs = np.log(np.maximum(np.asarray(scores, dtype=np.float64), _SMALLEST_SCORE))
-    spread = max(float(logs.std(ddof=1)), _SMALLEST_SPREAD) * math.sqrt(1 + 1 / len(logs))
-    return float(logs.mean()), spread
+    reject = max(limit_at_rate(scores, rates.reject), math.nextafter(float(np.max(scores)), math.inf))
+    return Limits(check=min(limit_at_rate(scores, rates.check), reject), reject=reject)
 
 
 def _measured(runner: DetectorRunner, inputs: Iterable[ModelInput], name: str) -> GoodParts:

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mambaad_demo.hub.schemas import CategoryCalibration, Rates
-from mambaad_demo.pipeline.calibration import MIN_IMAGES, expected_rate
+from mambaad_demo.pipeline.calibration import MIN_IMAGES
 from mambaad_demo.pipeline.limit_statistics import HALF_WIDTH, hidden_rate, photos_needed
 from mambaad_demo.pipeline.prediction import Limits
 from mambaad_demo.pipeline.predictor import Predictor
+from mambaad_demo.pipeline.upper_tail import rate_at_limit
 from mambaad_demo.storage import limits
 from mambaad_demo.storage.limits import Source, StoredLimits
 from mambaad_demo.storage.workspace import Workspace
@@ -154,7 +155,7 @@ def promise_of(calibration: CategoryCalibration) -> Promise | None:
     """What limits aim at; None where so few good parts lie behind them that nothing can be expected."""
     if calibration.images < MIN_IMAGES:
         return None
-    check, reject = (expected_rate(calibration.scores, max(limit, 1e-9)) for limit in _pair(calibration))
+    check, reject = (rate_at_limit(calibration.scores, max(limit, 1e-9)) for limit in _pair(calibration))
     return Promise(
         check=check,
         reject=reject,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mambaad_demo.errors import TooFewImagesError
@@ -13,6 +13,7 @@ from mambaad_demo.pipeline.inference import ModelInput
 SCORES = st.lists(st.floats(1e-4, 2.0), min_size=3, max_size=40)
 
 
+@settings(deadline=None)  # the first limit for a number of parts takes longer
 @given(SCORES)
 def test_no_seen_good_part_is_rejected_and_check_lies_below_reject(scores):
     limits = limits_from_scores(scores)
@@ -21,6 +22,7 @@ def test_no_seen_good_part_is_rejected_and_check_lies_below_reject(scores):
     assert max(scores) < limits.reject
 
 
+@settings(deadline=None)
 @given(SCORES, st.floats(0.1, 10.0))
 def test_limits_scale_with_the_scores(scores, factor):
     limits, scaled = limits_from_scores(scores), limits_from_scores(np.multiply(scores, factor))

@@ -11,13 +11,13 @@ from mambaad_demo.pipeline.calibration import (
     aimed_at,
     calibrate_category,
     calibration_sha256,
-    expected_rate,
     limits_from_scores,
     moved_to,
     scale_of,
 )
 from mambaad_demo.pipeline.inference import ModelInput
 from mambaad_demo.pipeline.prediction import Limits, Verdict
+from mambaad_demo.pipeline.upper_tail import rate_at_limit
 from tests.pipeline.conftest import gray_images, stub_predictor
 from tests.workflow.gray_line import line_predictor
 
@@ -78,7 +78,7 @@ def test_two_parts_are_too_few(predictor):
 def test_the_expected_rate_of_a_limit_is_the_rate_it_was_placed_by(rate):
     scores = np.exp(np.random.default_rng(0).normal(-2, 0.3, 40))
     check = limits_from_scores(scores, Rates(check=rate, reject=rate / 10)).check
-    assert expected_rate(scores, check) == pytest.approx(rate, rel=1e-6)
+    assert rate_at_limit(scores, check) == pytest.approx(rate, rel=1e-6)
 
 
 def test_limits_are_placed_by_rates_and_moved_by_hand(predictor):
