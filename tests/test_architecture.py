@@ -22,6 +22,8 @@ ENTRY_POINTS = {
 }  # fmt: skip
 OF_THE_TESTS = {"gradio-client", "playwright"}
 """What one benchmark drives the page with; in `requirements-dev.txt`."""
+OPTIONAL = {"mcp"}
+"""What the app does without where it is not installed; in `requirements-dev.txt`, for the tests."""
 
 
 def _name(path: Path) -> str:
@@ -91,7 +93,8 @@ def test_requirements_name_what_is_imported_and_say_why_where_it_is_not():
     third_party = roots - sys.stdlib_module_names - {"app", "benchmarks", "mambaad_demo", "tests", "train"}
     imported = {root: {_normal(name) for name in providers[root]} for root in third_party}
 
-    assert {root for root, names in imported.items() if not names & (required.keys() | OF_THE_TESTS)} == set()
+    known = required.keys() | OF_THE_TESTS | OPTIONAL
+    assert {root for root, names in imported.items() if not names & known} == set()
     unexplained = {name for name, is_explained in required.items() if not is_explained}
     assert unexplained - set().union(*imported.values()) == set()
 

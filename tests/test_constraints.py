@@ -19,6 +19,8 @@ FIXED_IN = {
     ("gradio", "6.31.0"): "the oldest version this project was checked on",
     ("h11", "0.16.0"): "CVE-2025-43859, request smuggling",
     ("jinja2", "3.1.6"): "CVE-2025-27516, a way out of the sandbox",
+    ("mcp", "1.23.0"): "CVE-2025-66416, names that were rebound are served",
+    ("mcp", "1.27.2"): "GHSA-jpw9-pfvf-9f58, sessions are served to others than their owner",
     ("pillow", "11.3.0"): "CVE-2025-48379, a write beyond a buffer",
     ("pillow", "12.2.0"): "CVE-2026-42309, a write beyond a buffer",
     ("pillow", "12.3.0"): "CVE-2026-59199 and eleven more, writes beyond buffers",

@@ -3,8 +3,11 @@
 Values the operator may choose arrive as arguments; nothing here reads the environment.
 """
 
+import logging
 import socket
 from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from starlette.middleware import Middleware
@@ -26,8 +29,11 @@ _MEGABYTE = 2**20
 _FORM_BYTES = 2**16  # multipart boundaries and field names around a file
 _CLEANING_SECONDS = 600
 
+_MCP_DOOR = "mambaad_demo.ui.mcp_door"
 
 _STYLES = ("page.css", "calibrate.css", "train.css", "promotion.css", "health.css")
+
+log = logging.getLogger(__name__)
 
 
 def delete_cache(retention_minutes: int) -> tuple[int, int]:
@@ -40,6 +46,20 @@ def trusted_hosts(*names: str, on_space: bool) -> tuple[str, ...]:
     """Names this server answers to, besides address literals: its own, and those the operator gives."""
     local = ("localhost", socket.gethostname().lower(), socket.getfqdn().lower(), *names)
     return (*local, "*.hf.space") if on_space else local
+
+
+def _door_for_agents() -> list[Middleware]:
+    """The innermost middleware, where the package `mcp` is installed, as a Space's platform does by itself.
+
+    Nobody has to ask for it, since it gives no right that plain HTTP does not.
+    """
+    if find_spec("mcp") is None:
+        return []
+    try:
+        return [Middleware(import_module(_MCP_DOOR).McpDoor)]
+    except ImportError as error:  # the page is worth more than the tool
+        log.warning("There is no tool for agents: the installed package mcp does not fit (%s).", error)
+        return []
 
 
 def launch_options(
@@ -76,6 +96,7 @@ def launch_options(
         caps=caps,
         disk=disk,
     )
+    middleware = [gatekeeper, Middleware(Availability, state=state), *_door_for_agents()]
     return {
         "server_name": host,
         "server_port": port,
@@ -85,7 +106,8 @@ def launch_options(
         "css": "\n".join(text(name) for name in _STYLES),
         "head": text("head.html"),
         "favicon_path": str(path("favicon.png")),
-        "app_kwargs": {"middleware": [gatekeeper, Middleware(Availability, state=state)]},
+        "app_kwargs": {"middleware": middleware},
+        "mcp_server": False,  # Gradio's own offers every endpoint; see docs/decisions/0016-mcp.md
         "allowed_paths": [],
         "max_file_size": max_upload_mb * _MEGABYTE,
         "state_session_capacity": 200,

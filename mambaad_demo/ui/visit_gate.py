@@ -47,9 +47,9 @@ class VisitGate:
             refusal = await self._no_room(scope, browser)
             receive = self._counted(receive, asker(scope, browser))
         elif refusal is None and scope["method"] == "POST" and scope["path"].startswith(_ROOT):
-            body = await _whole_body(receive)
+            body = await whole_body(receive)
             refusal = self._foreign_body(body, browser)
-            receive = _replayed(body, receive)
+            receive = replayed(body, receive)
         await (refusal or self.app)(scope, receive, self._noting(scope, browser, send))
 
     def _foreign_address(self, scope: Scope, browser: str | None) -> PlainTextResponse | None:
@@ -164,7 +164,8 @@ def _not_found() -> PlainTextResponse:
     return PlainTextResponse("Not found. It may belong to another visitor.", status_code=404)
 
 
-async def _whole_body(receive: Receive) -> bytes:
+async def whole_body(receive: Receive) -> bytes:
+    """All that a request sends, or sent before it broke off."""
     body = bytearray()
     while True:
         message = await receive()
@@ -173,7 +174,7 @@ async def _whole_body(receive: Receive) -> bytes:
             return bytes(body)
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
+def replayed(body: bytes, receive: Receive) -> Receive:
     """The body once more, then what comes after it, which is the end of the connection."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 

@@ -1,6 +1,7 @@
 """Every launch option this app depends on; a changed default of Gradio must not change it behind our back."""
 
 import inspect
+import sys
 from types import SimpleNamespace
 
 import gradio as gr
@@ -25,6 +26,10 @@ def visits():
 
 @pytest.fixture
 def options(visits, tmp_path):
+    return options_of(visits, tmp_path)
+
+
+def options_of(visits, tmp_path):
     return launch_options(
         host="127.0.0.1",
         port=7860,
@@ -59,6 +64,7 @@ def app(tmp_path_factory):
         ("allowed_paths", []),
         ("footer_links", []),
         ("pwa", False),
+        ("mcp_server", False),
         ("max_file_size", 64 * 2**20),
         ("state_session_capacity", 200),
     ],
@@ -74,7 +80,7 @@ def test_gradio_knows_every_option(options):
 
 
 def test_the_gatekeeper_stands_before_gradio(options, visits):
-    middleware, availability = options["app_kwargs"]["middleware"]
+    middleware, availability, *_ = options["app_kwargs"]["middleware"]
 
     assert middleware.cls is Gatekeeper
     assert (availability.cls, availability.kwargs) == (Availability, {"state": STATE})
@@ -83,6 +89,24 @@ def test_the_gatekeeper_stands_before_gradio(options, visits):
     assert middleware.kwargs["visits"] is visits
     assert middleware.kwargs["caps"] is FOR_STRANGERS
     assert "*.example.org" in middleware.kwargs["trusted_hosts"]
+
+
+def test_agents_have_a_door_behind_the_gatekeeper_where_the_package_mcp_is(options):
+    pytest.importorskip("mcp")
+
+    *_, door = options["app_kwargs"]["middleware"]
+
+    assert (door.cls.__name__, door.kwargs) == ("McpDoor", {})
+    assert len(options["app_kwargs"]["middleware"]) == 3
+
+
+@pytest.mark.parametrize("missing", ["mcp", "mambaad_demo.ui.mcp_door"])
+def test_without_a_package_mcp_that_fits_all_but_the_door_is_there(missing, visits, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+
+    options = options_of(visits, tmp_path)
+
+    assert [one.cls for one in options["app_kwargs"]["middleware"]] == [Gatekeeper, Availability]
 
 
 def test_the_queue_is_bounded_and_cannot_be_passed_by():
