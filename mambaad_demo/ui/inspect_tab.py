@@ -17,7 +17,7 @@ from mambaad_demo.ui import present
 from mambaad_demo.ui.inspect_page import InspectPage, Opening, draw_inspect_page
 from mambaad_demo.ui.inspection import Inspector, Photo, Question
 from mambaad_demo.ui.launch import MODEL_LANE
-from mambaad_demo.ui.messages import shown_to_user
+from mambaad_demo.ui.messages import shown_to_user, told_on_page
 from mambaad_demo.ui.uploads import download, uploaded_path
 
 START_DOWNLOAD = "() => document.querySelector('#delivery').click()"
@@ -64,7 +64,7 @@ def build_inspect_tab(
         try:
             inspection = inspector.inspect(question)
         except DemoError as error:
-            return {page.notice: present.notice_html(str(error), kept=shown.source.title if shown else None)}
+            return refused(error, question.checkpoint, shown)
         return {
             page.shown: question,
             page.notice: present.notice_html(),
@@ -80,16 +80,25 @@ def build_inspect_tab(
             ),
         }
 
-    def fetch(checkpoint: str) -> Iterator[Any]:
+    def refused(error: DemoError, checkpoint: str, shown: Question | None) -> Updates:
+        """The page with what it showed before; the checkpoint is again that of the picture shown, so that
+        choosing the refused one once more is a new choice."""
+        kept = shown.source.title if shown else None
+        updates: Updates = {page.notice: present.notice_html(str(error), kept=kept)}
+        if shown is not None and shown.checkpoint != checkpoint:
+            updates[page.checkpoint] = shown.checkpoint
+        return updates
+
+    def fetch(checkpoint: str, shown: Question | None) -> Iterator[Updates]:
         """Bring a checkpoint here that is not yet; not in the lane of the model, where others would wait."""
         with shown_to_user():
-            yield gr.skip()
+            yield {page.notice: gr.skip()}
             try:
                 for step in inspector.catalog.fetching(checkpoint):
-                    yield present.fetching_html(step)
+                    yield {page.notice: present.fetching_html(step)}
             except DemoError as error:
-                yield present.notice_html(str(error))
-                raise
+                yield refused(error, checkpoint, shown)
+                raise told_on_page(error) from error
 
     def inspect_photo(
         upload: dict[str, Any] | None,
@@ -113,9 +122,18 @@ def build_inspect_tab(
         with shown_to_user():
             if shown is None:
                 raise InputError("Choose a picture first.")
-            known = inspector.predictor(checkpoint).categories
+            try:
+                known = inspector.predictor(checkpoint).categories
+            except DemoError as error:
+                return refused(error, checkpoint, shown)
             chosen = category if category in known else None
             return answer(replace(shown, checkpoint=checkpoint, category=chosen), shown)
+
+    def inspect_with(checkpoint: str, category: str, shown: Question | None) -> Updates:
+        """Inspect with a checkpoint that was chosen; nothing where the page went back to the one it shows."""
+        if shown is not None and shown.checkpoint == checkpoint:
+            return {page.shown: shown}
+        return inspect_again(checkpoint, category, shown)
 
     def prepare_download(label: str, shown: Question | None, files: list[str]) -> Updates:
         with shown_to_user():
@@ -151,6 +169,7 @@ def build_inspect_tab(
         page.regions,
         page.footer,
         page.product,
+        page.checkpoint,
         chips,
     ]
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "preprocess": False}
@@ -166,10 +185,16 @@ def build_inspect_tab(
         inspect_sample, [page.checkpoint, page.shown], shows, trigger_mode="always_last", **busy
     )
     page.product.input(inspect_again, choice, shows, trigger_mode="always_last", **busy)
-    fetched = page.checkpoint.input(
-        fetch, page.checkpoint, page.notice, trigger_mode="always_last", concurrency_id="fetch", **private
+    # A choice by mouse fires `input` twice: once for itself, once for leaving the list.
+    fetched = page.checkpoint.change(
+        fetch,
+        [page.checkpoint, page.shown],
+        [page.notice, page.checkpoint],
+        trigger_mode="always_last",
+        concurrency_id="fetch",
+        **{**private, "show_progress": "hidden"},
     )
-    fetched.success(inspect_again, choice, shows, **busy)
+    fetched.success(inspect_with, choice, shows, trigger_mode="always_last", **busy)
     for label, button in page.downloads.items():
         prepared = button.click(
             partial(prepare_download, label),
