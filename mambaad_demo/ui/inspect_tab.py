@@ -14,10 +14,11 @@ import gradio as gr
 
 from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.ui import present
+from mambaad_demo.ui.fetching import FETCH_LANE, fetch
 from mambaad_demo.ui.inspect_page import InspectPage, Opening, draw_inspect_page
 from mambaad_demo.ui.inspection import Inspector, Photo, Question
 from mambaad_demo.ui.launch import MODEL_LANE
-from mambaad_demo.ui.messages import shown_to_user, told_on_page
+from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.uploads import download, uploaded_path
 
 START_DOWNLOAD = "() => document.querySelector('#delivery').click()"
@@ -64,7 +65,7 @@ def build_inspect_tab(
         try:
             inspection = inspector.inspect(question)
         except DemoError as error:
-            return refused(error, question.checkpoint, shown)
+            return refused(question.checkpoint, error, shown=shown)
         return {
             page.shown: question,
             page.notice: present.notice_html(),
@@ -80,7 +81,7 @@ def build_inspect_tab(
             ),
         }
 
-    def refused(error: DemoError, checkpoint: str, shown: Question | None) -> Updates:
+    def refused(checkpoint: str, error: DemoError, *, shown: Question | None) -> Updates:
         """The page with what it showed before; the checkpoint is again that of the picture shown, so that
         choosing the refused one once more is a new choice."""
         kept = shown.source.title if shown else None
@@ -89,16 +90,10 @@ def build_inspect_tab(
             updates[page.checkpoint] = shown.checkpoint
         return updates
 
-    def fetch(checkpoint: str, shown: Question | None) -> Iterator[Updates]:
-        """Bring a checkpoint here that is not yet; not in the lane of the model, where others would wait."""
-        with shown_to_user():
-            yield {page.notice: gr.skip()}
-            try:
-                for step in inspector.catalog.fetching(checkpoint):
-                    yield {page.notice: present.fetching_html(step)}
-            except DemoError as error:
-                yield refused(error, checkpoint, shown)
-                raise told_on_page(error) from error
+    def fetch_chosen(checkpoint: str, shown: Question | None) -> Iterator[Updates]:
+        yield from fetch(
+            inspector.catalog, [checkpoint], notice=page.notice, refused=partial(refused, shown=shown)
+        )
 
     def inspect_photo(
         upload: dict[str, Any] | None,
@@ -125,7 +120,7 @@ def build_inspect_tab(
             try:
                 known = inspector.predictor(checkpoint).categories
             except DemoError as error:
-                return refused(error, checkpoint, shown)
+                return refused(checkpoint, error, shown=shown)
             chosen = category if category in known else None
             return answer(replace(shown, checkpoint=checkpoint, category=chosen), shown)
 
@@ -187,12 +182,11 @@ def build_inspect_tab(
     page.product.input(inspect_again, choice, shows, trigger_mode="always_last", **busy)
     # A choice by mouse fires `input` twice: once for itself, once for leaving the list.
     fetched = page.checkpoint.change(
-        fetch,
+        fetch_chosen,
         [page.checkpoint, page.shown],
         [page.notice, page.checkpoint],
         trigger_mode="always_last",
-        concurrency_id="fetch",
-        **{**private, "show_progress": "hidden"},
+        **private | FETCH_LANE,
     )
     fetched.success(inspect_with, choice, shows, trigger_mode="always_last", **busy)
     for label, button in page.downloads.items():

@@ -2,6 +2,7 @@
 machine."""
 
 import shutil
+import threading
 
 import pytest
 from playwright.sync_api import expect
@@ -81,3 +82,33 @@ def test_a_release_that_is_refused_is_asked_for_once_told_once_and_can_be_chosen
     assert len(asked) == 1
     expect(page.locator("#notice .notice")).to_have_count(0)
     expect(page.locator(".toast-body")).to_have_count(0)
+
+
+@pytest.fixture
+def held(hub, monkeypatch):
+    """An event; until it is set, nothing comes of the weights."""
+    goes_on = threading.Event()
+    receive = hub.receive
+
+    def late(request):
+        if request.line.startswith("GET") and request.path.endswith("model.safetensors"):
+            goes_on.wait(60)
+        return receive(request)
+
+    monkeypatch.setattr(hub, "receive", late)
+    yield goes_on
+    goes_on.set()
+
+
+def test_the_compare_page_says_how_far_a_release_is_and_then_compares_it(release_visit, held):
+    page = release_visit.page
+
+    page.get_by_role("tab", name="Compare").click()
+    notice = page.locator("#compare-input .notice")
+    expect(notice).to_contain_text(f"Fetching {RELEASE} from the Hub", timeout=30_000)
+    expect(notice.locator("progress")).to_be_visible()
+    held.set()
+
+    expect(page.locator("#compare-column-1 .pill")).to_be_visible(timeout=60_000)
+    expect(page.locator("#compare-column-1")).to_contain_text(RELEASE)
+    expect(notice).to_have_count(0)

@@ -245,7 +245,7 @@ def test_a_checkpoint_that_is_fetched_says_how_far_it_is_and_what_went_wrong(pag
         raise HubUnreachableError("The Hub did not answer. Try again later.")
 
     monkeypatch.setattr(page.inspector.catalog, "fetching", fetching)
-    steps = handler(page, "fetch").fn("<parts>", page.first.question)
+    steps = handler(page, "fetch_chosen").fn("<parts>", page.first.question)
     told = ({page._name(component): value for component, value in step.items()} for step in steps)
 
     assert next(told) == {"notice": gr.skip()}
@@ -261,7 +261,7 @@ def test_a_checkpoint_that_is_fetched_says_how_far_it_is_and_what_went_wrong(pag
 
 
 def test_a_checkpoint_that_is_here_is_inspected_with_at_once(page):
-    (step,) = handler(page, "fetch").fn("other", page.first.question)
+    (step,) = handler(page, "fetch_chosen").fn("other", page.first.question)
 
     assert list(step.values()) == [gr.skip()]
     changes = page.call("inspect_with", "other", "", page.first.question)
@@ -269,7 +269,7 @@ def test_a_checkpoint_that_is_here_is_inspected_with_at_once(page):
 
 
 def test_a_choice_of_a_checkpoint_is_one_event(page):
-    assert [event for _, event in handler(page, "fetch").targets] == ["change"]
+    assert [event for _, event in handler(page, "fetch_chosen").targets] == ["change"]
 
 
 def test_going_back_to_the_checkpoint_that_is_shown_keeps_what_was_said(page):
