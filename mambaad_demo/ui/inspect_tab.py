@@ -4,10 +4,9 @@ Judging is `inspection.py`'s business, words and markup are `present.py`'s; the 
 drawn in the browser by `assets/viewer.js`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -19,7 +18,7 @@ from mambaad_demo.ui.inspect_page import InspectPage, Opening, draw_inspect_page
 from mambaad_demo.ui.inspection import Inspector, Photo, Question
 from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
-from mambaad_demo.ui.uploads import download, uploaded_path
+from mambaad_demo.ui.uploads import delete_uploads, download, uploaded_path
 
 START_DOWNLOAD = "() => document.querySelector('#delivery').click()"
 
@@ -45,6 +44,7 @@ def build_inspect_tab(
     *,
     chips: gr.HTML,
     retention_minutes: int,
+    files_of: Callable[[gr.Request], Collection[str] | None] = lambda request: None,
     on_space: bool = False,
     needs_storage: bool = False,
 ) -> InspectPage:
@@ -55,6 +55,7 @@ def build_inspect_tab(
         first: what the page shows when it opens.
         chips: the part of the top bar that says what is in force.
         retention_minutes: how long uploads are kept, for the top bar.
+        files_of: all files of who asks, from all of their tabs; None where nobody knows those of others.
         on_space: whether this is a Space that a visitor can copy.
         needs_storage: whether the top bar says that work is kept on attached storage only.
     """
@@ -140,15 +141,11 @@ def build_inspect_tab(
             path = download(content(prediction), name, page.delivery.GRADIO_CACHE)
             return {page.delivery: path, page.files: [*files, path]}
 
-    def delete_files(files: list[str]) -> Updates:
+    def delete_files(files: list[str], request: gr.Request) -> Updates:
         with shown_to_user():
-            present_files = {Path(path) for path in files if Path(path).is_file()}
-            for path in present_files:
-                path.unlink(missing_ok=True)
-            gr.Info(
-                f"{len(present_files)} files of this page are deleted from this server. "
-                "Those from before a reload go by themselves in time."
-            )
+            of_all_tabs = files_of(request)
+            count = delete_uploads([*files, *(of_all_tabs or ())])
+            gr.Info(present.deleted_text(count, of_all_tabs=of_all_tabs is not None))
             emptied: Updates = {page.files: [], page.delivery: None}
             return emptied if first.question is None else {**emptied, **answer(first.question, None)}
 

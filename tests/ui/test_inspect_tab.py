@@ -42,13 +42,13 @@ def png(pixels):
 class Page:
     """The tab in a Blocks of its own."""
 
-    def __init__(self, *predictors):
+    def __init__(self, *predictors, **how):
         self.predictors = predictors
         self.inspector = Inspector(FakeCatalog(*predictors), DrawnShelf([DEFECTIVE, GOOD]))
         self.first = opening(self.inspector)
         with gr.Blocks(analytics_enabled=False) as self.blocks:
             chips = gr.HTML("", elem_id="chips")
-            build_inspect_tab(self.inspector, self.first, chips=chips, retention_minutes=60)
+            build_inspect_tab(self.inspector, self.first, chips=chips, retention_minutes=60, **how)
 
     def call(self, name, *arguments):
         """What a handler changes: component id or label → new value."""
@@ -176,14 +176,38 @@ def test_a_picture_that_was_deleted_in_time_is_missed_in_words(page, tmp_path):
     assert "no longer here" in changes["notice"]
 
 
-def test_visitors_can_delete_their_files(page, upload):
+@pytest.fixture
+def infos(monkeypatch):
+    """What the page says in passing."""
+    said = []
+    monkeypatch.setattr(gr, "Info", said.append)
+    return said
+
+
+def test_without_a_cookie_a_visitor_deletes_the_files_of_this_page_and_is_told_so(page, upload, infos):
     kept, path = upload("other.png", photo())["path"], upload("mine.png", photo())["path"]
-    changes = page.call("delete_files", [path])
+    changes = page.call("delete_files", [path], None)
 
     assert not gr.utils.abspath(path).exists()
     assert gr.utils.abspath(kept).exists()
     assert changes["files"] == []
     assert changes["viewer"]["title"] == "bottle cap, crack"
+    (info,) = infos
+    assert "1 file that you sent or downloaded on this page" in info
+    assert "other tabs" in info
+
+
+def test_a_browser_deletes_its_files_of_all_tabs_and_is_told_so(upload, infos):
+    here, there = upload("here.png", photo())["path"], upload("there.png", photo())["path"]
+    page = Page(FakePredictor(), files_of=lambda request: {here, there})
+
+    page.call("delete_files", [here], None)
+
+    assert not gr.utils.abspath(here).exists()
+    assert not gr.utils.abspath(there).exists()
+    (info,) = infos
+    assert "2 files" in info
+    assert "in all tabs of this browser" in info
 
 
 def test_without_a_checkpoint_the_page_opens_empty_and_says_so():
