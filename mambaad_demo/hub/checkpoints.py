@@ -134,4 +134,4 @@ def _reference(name: str, root: Path, allowed_repos: Iterable[str]) -> HubRefere
         )
     if release.revision is None:
         raise UnknownReleaseError(f"Release {name} has no pinned revision yet. {release.status}")
-    return HubReference(repo=release.repo, revision=release.revision)
+    return HubReference(repo=release.repo, revision=release.revision, pins=release.files)

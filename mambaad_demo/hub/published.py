@@ -18,6 +18,7 @@ from huggingface_hub import hf_hub_download
 from torch import Tensor
 
 from mambaad_demo.errors import CheckpointCorruptError, CheckpointMismatchError
+from mambaad_demo.hub.cached import require_pinned
 from mambaad_demo.hub.manifest import Release, ReleaseFile
 from mambaad_demo.hub.remote import Download, fetch_published, list_commits, pinned
 from mambaad_demo.hub.saving import require_writable, save_checkpoint
@@ -101,12 +102,8 @@ def import_release(
     """
     release = pinned(release, commits=commits)
     weights = fetch_published(release, download=download)
-    found, wanted = file_sha256(weights), release.files[0].sha256
-    if wanted not in (None, found):
-        raise CheckpointCorruptError(
-            f"{release.files[0].path} has SHA-256 {found[:12]}…, the manifest expects {str(wanted)[:12]}…. "
-            "Empty the Hub cache and fetch it again."
-        )
+    pinned_file = release.files[0]
+    found = require_pinned(weights, pinned_file, repo=str(release.repo), revision=str(release.revision))
     import_published(
         weights,
         folder,
@@ -120,7 +117,7 @@ def import_release(
             source=f"{release.repo}@{release.revision}",
         ),
     )
-    return release.model_copy(update={"files": (ReleaseFile(path=release.files[0].path, sha256=found),)})
+    return release.model_copy(update={"files": (ReleaseFile(path=pinned_file.path, sha256=found),)})
 
 
 def read_published(path: Path) -> dict[str, Tensor]:

@@ -21,7 +21,8 @@ from mambaad_demo.errors import (
     UnknownReleaseError,
 )
 from mambaad_demo.hub.answers import FOREIGN, reading_error
-from mambaad_demo.hub.manifest import FULL_REVISION, Release
+from mambaad_demo.hub.cached import require_commit, require_pinned
+from mambaad_demo.hub.manifest import FULL_REVISION, Release, ReleaseFile
 from mambaad_demo.hub.progress import Report, reporting_bar
 from mambaad_demo.hub.waits import limit_waits
 from mambaad_demo.hub.weights import file_sha256, git_blob_id
@@ -39,6 +40,8 @@ class HubReference:
 
     repo: str
     revision: str
+    pins: tuple[ReleaseFile, ...] = ()
+    """Files whose content the manifest vouches for."""
 
     @classmethod
     def parse(cls, text: str) -> "HubReference | None":
@@ -89,7 +92,8 @@ def fetch_folder(
     Raises:
         CheckpointNotFoundError: no such repository, commit or file.
         HubUnreachableError: not cached, and the Hub did not answer.
-        CheckpointCorruptError: a large file is not what the Hub announced.
+        CheckpointCorruptError: a large file is not what the Hub announced, a file is not what the manifest
+            pins, or the Hub answered with another commit; what came is discarded.
     """
     wanted = sorted(files)
     options = {} if report is None else {"tqdm_class": reporting_bar(report)}
@@ -99,6 +103,10 @@ def fetch_folder(
         )
         for file in wanted:
             _require_announced(folder / file, reference.repo)
+        require_commit(folder, reference.revision, wanted, reference.repo)
+        for pin in reference.pins:
+            if (folder / pin.path).is_file():
+                require_pinned(folder / pin.path, pin, repo=reference.repo, revision=reference.revision)
     return folder
 
 
@@ -113,12 +121,7 @@ def fetch_published(release: Release, *, download: Download = hf_hub_download) -
     with translated_errors(str(release.repo)):
         path = Path(download(repo_id=release.repo, revision=release.revision, filename=file))
         _require_announced(path, str(release.repo))
-    place = Path("snapshots", str(release.revision), file).parts  # in the library's cache
-    if "snapshots" in path.parts and path.parts[-len(place) :] != place:
-        raise CheckpointCorruptError(
-            f"The Hub answered with another commit of {release.repo} than {release.revision}; it is not "
-            "used. Try again later."
-        )
+        require_commit(path, str(release.revision), [file], str(release.repo))
     return path
 
 

@@ -4,6 +4,7 @@ Judging is `comparing.py`'s business, words and markup are `present_comparison.p
 """
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
@@ -16,7 +17,8 @@ from mambaad_demo.pipeline.prediction import Prediction
 from mambaad_demo.ui import present, present_comparison
 from mambaad_demo.ui.compare_page import ComparePage, draw_compare_page
 from mambaad_demo.ui.compare_set_card import build_set_card
-from mambaad_demo.ui.comparing import Comparer
+from mambaad_demo.ui.comparing import MOST_AT_ONCE, Comparer
+from mambaad_demo.ui.fetching import FETCH_LANE, fetch, fetching
 from mambaad_demo.ui.inspect_page import InspectPage
 from mambaad_demo.ui.inspect_tab import Updates
 from mambaad_demo.ui.inspection import Inspector, Photo, Question
@@ -49,6 +51,9 @@ def build_compare_tab(
         """The page after each judgement, then with what each checkpoint costs."""
         is_drawn = False
         try:
+            comparer.require_choice(checkpoints)
+            for markup in fetching(inspector.catalog, checkpoints):
+                yield {page.notice: markup}
             for updates in fill(source, checkpoints, category):
                 is_drawn = True
                 yield updates
@@ -59,6 +64,26 @@ def build_compare_tab(
                 raise
             kept = shown.title if shown and not is_drawn else None
             yield {page.notice: present.notice_html(str(error), kept=kept), page.shown: shown or source}
+
+    def refused(
+        name: str, error: DemoError, *, checkpoints: list[str], shown: Photo | SamplePart | None
+    ) -> Updates:
+        """The page with what it showed before, and without the tick at the refused checkpoint."""
+        return {
+            page.notice: present.notice_html(str(error), kept=shown.title if shown else None),
+            page.checkpoints: [other for other in checkpoints if other != name],
+        }
+
+    def fetch_compared(checkpoints: list[str], shown: Photo | SamplePart | None) -> Iterator[Updates]:
+        yield from fetch(
+            inspector.catalog,
+            checkpoints if len(checkpoints) <= MOST_AT_ONCE else (),  # what comes next refuses more
+            notice=page.notice,
+            refused=partial(refused, checkpoints=checkpoints, shown=shown),
+        )
+
+    def fetch_first(checkpoints: list[str], shown: Photo | SamplePart | None) -> Iterator[Updates]:
+        yield from fetch_compared(checkpoints if shown is None else [], shown)
 
     def empty() -> Updates:
         emptied: Updates = dict.fromkeys((*page.columns, page.agreement, page.costs), "")
@@ -164,15 +189,20 @@ def build_compare_tab(
     page.shelf.choose(
         compare_sample, [page.checkpoints, page.shown], shows, trigger_mode="always_last", **busy
     )
-    for control in (page.product, page.checkpoints):
-        control.input(
-            compare_again,
-            [page.checkpoints, page.product, page.shown],
-            shows,
+    again = [page.checkpoints, page.product, page.shown]
+    page.product.input(compare_again, again, shows, trigger_mode="always_last", **busy)
+    for begins, brings, compares, choice in (
+        (page.checkpoints.input, fetch_compared, compare_again, again),
+        (tab.select, fetch_first, compare_first, [page.checkpoints, page.shown, inspect_page.shown]),
+    ):
+        fetched = begins(
+            brings,
+            [page.checkpoints, page.shown],
+            [page.notice, page.checkpoints],
             trigger_mode="always_last",
-            **busy,
+            **private | FETCH_LANE,
         )
-    tab.select(compare_first, [page.checkpoints, page.shown, inspect_page.shown], shows, **busy)
+        fetched.success(compares, choice, shows, trigger_mode="always_last", **busy)
     inspect_page.forget.click(clear, None, shows, **busy)
     gr.on(fn=draw_shelf, outputs=page.shelf, **private)
     return page

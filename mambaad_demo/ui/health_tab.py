@@ -1,17 +1,23 @@
 """The Models & Health page at work: facts when it is opened, a self-test when somebody asks for one."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 import gradio as gr
+from starlette.concurrency import run_in_threadpool
 
 from mambaad_demo.pipeline.health import Health
 from mambaad_demo.ui import present_health
 from mambaad_demo.ui.dropdowns import relisted, still
 from mambaad_demo.ui.health_page import HealthPage, draw_health_page
 from mambaad_demo.ui.inspect_tab import Updates
-from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.workflow.service import Service
+
+_LOOK_SECONDS = 0.3
+_LANE: dict[str, Any] = {"concurrency_id": "self-test", "concurrency_limit": 8}
+"""Who waits here waits without a thread for one self-test, whose work takes turns on the model thread."""
 
 
 def build_health_tab(service: Service, *, tab: gr.Tab) -> None:
@@ -36,14 +42,20 @@ def build_health_tab(service: Service, *, tab: gr.Tab) -> None:
                 page.card: _card(service, name),
             }
 
-    def test() -> Iterator[Updates]:
+    async def test() -> AsyncIterator[Updates]:
         with shown_to_user():
-            names = [one.name for one in service.health().checkpoints]
-            yield {page.told: present_health.testing_html(0, len(names))}
-            for done, _ in enumerate(service.test(), start=1):
-                yield {page.told: present_health.testing_html(done, len(names))}
-            health = service.health()
-            yield {**_facts(page, service, health), page.told: present_health.tested_html(health)}
+            run = await run_in_threadpool(service.join_test)
+            told = None
+            while not run.is_over:
+                if told != run.done:
+                    told = run.done
+                    yield {page.told: present_health.testing_html(told, run.total)}
+                await asyncio.sleep(_LOOK_SECONDS)
+            if run.problem is not None:
+                raise run.problem
+            health = await run_in_threadpool(service.health)
+            facts = await run_in_threadpool(_facts, page, service, health)
+            yield {**facts, page.told: present_health.tested_html(health)}
 
     def open_card(name: str | None) -> str:
         with shown_to_user():
@@ -66,7 +78,7 @@ def build_health_tab(service: Service, *, tab: gr.Tab) -> None:
         api_visibility="private",
         show_progress="hidden",
         trigger_mode="once",
-        **MODEL_LANE,
+        **_LANE,
     )
     page.card_of.input(
         open_card,

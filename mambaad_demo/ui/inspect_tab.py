@@ -4,21 +4,21 @@ Judging is `inspection.py`'s business, words and markup are `present.py`'s; the 
 drawn in the browser by `assets/viewer.js`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.ui import present
+from mambaad_demo.ui.fetching import FETCH_LANE, fetch
 from mambaad_demo.ui.inspect_page import InspectPage, Opening, draw_inspect_page
 from mambaad_demo.ui.inspection import Inspector, Photo, Question
 from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
-from mambaad_demo.ui.uploads import download, uploaded_path
+from mambaad_demo.ui.uploads import delete_uploads, download, uploaded_path
 
 START_DOWNLOAD = "() => document.querySelector('#delivery').click()"
 
@@ -44,6 +44,7 @@ def build_inspect_tab(
     *,
     chips: gr.HTML,
     retention_minutes: int,
+    files_of: Callable[[gr.Request], Collection[str] | None] = lambda request: None,
     on_space: bool = False,
     needs_storage: bool = False,
 ) -> InspectPage:
@@ -54,6 +55,7 @@ def build_inspect_tab(
         first: what the page shows when it opens.
         chips: the part of the top bar that says what is in force.
         retention_minutes: how long uploads are kept, for the top bar.
+        files_of: all files of who asks, from all of their tabs; None where nobody knows those of others.
         on_space: whether this is a Space that a visitor can copy.
         needs_storage: whether the top bar says that work is kept on attached storage only.
     """
@@ -64,7 +66,7 @@ def build_inspect_tab(
         try:
             inspection = inspector.inspect(question)
         except DemoError as error:
-            return {page.notice: present.notice_html(str(error), kept=shown.source.title if shown else None)}
+            return refused(question.checkpoint, error, shown=shown)
         return {
             page.shown: question,
             page.notice: present.notice_html(),
@@ -80,16 +82,19 @@ def build_inspect_tab(
             ),
         }
 
-    def fetch(checkpoint: str) -> Iterator[Any]:
-        """Bring a checkpoint here that is not yet; not in the lane of the model, where others would wait."""
-        with shown_to_user():
-            yield gr.skip()
-            try:
-                for step in inspector.catalog.fetching(checkpoint):
-                    yield present.fetching_html(step)
-            except DemoError as error:
-                yield present.notice_html(str(error))
-                raise
+    def refused(checkpoint: str, error: DemoError, *, shown: Question | None) -> Updates:
+        """The page with what it showed before; the checkpoint is again that of the picture shown, so that
+        choosing the refused one once more is a new choice."""
+        kept = shown.source.title if shown else None
+        updates: Updates = {page.notice: present.notice_html(str(error), kept=kept)}
+        if shown is not None and shown.checkpoint != checkpoint:
+            updates[page.checkpoint] = shown.checkpoint
+        return updates
+
+    def fetch_chosen(checkpoint: str, shown: Question | None) -> Iterator[Updates]:
+        yield from fetch(
+            inspector.catalog, [checkpoint], notice=page.notice, refused=partial(refused, shown=shown)
+        )
 
     def inspect_photo(
         upload: dict[str, Any] | None,
@@ -113,9 +118,18 @@ def build_inspect_tab(
         with shown_to_user():
             if shown is None:
                 raise InputError("Choose a picture first.")
-            known = inspector.predictor(checkpoint).categories
+            try:
+                known = inspector.predictor(checkpoint).categories
+            except DemoError as error:
+                return refused(checkpoint, error, shown=shown)
             chosen = category if category in known else None
             return answer(replace(shown, checkpoint=checkpoint, category=chosen), shown)
+
+    def inspect_with(checkpoint: str, category: str, shown: Question | None) -> Updates:
+        """Inspect with a checkpoint that was chosen; nothing where the page went back to the one it shows."""
+        if shown is not None and shown.checkpoint == checkpoint:
+            return {page.shown: shown}
+        return inspect_again(checkpoint, category, shown)
 
     def prepare_download(label: str, shown: Question | None, files: list[str]) -> Updates:
         with shown_to_user():
@@ -127,15 +141,11 @@ def build_inspect_tab(
             path = download(content(prediction), name, page.delivery.GRADIO_CACHE)
             return {page.delivery: path, page.files: [*files, path]}
 
-    def delete_files(files: list[str]) -> Updates:
+    def delete_files(files: list[str], request: gr.Request) -> Updates:
         with shown_to_user():
-            present_files = {Path(path) for path in files if Path(path).is_file()}
-            for path in present_files:
-                path.unlink(missing_ok=True)
-            gr.Info(
-                f"{len(present_files)} files of this page are deleted from this server. "
-                "Those from before a reload go by themselves in time."
-            )
+            of_all_tabs = files_of(request)
+            count = delete_uploads([*files, *(of_all_tabs or ())])
+            gr.Info(present.deleted_text(count, of_all_tabs=of_all_tabs is not None))
             emptied: Updates = {page.files: [], page.delivery: None}
             return emptied if first.question is None else {**emptied, **answer(first.question, None)}
 
@@ -151,6 +161,7 @@ def build_inspect_tab(
         page.regions,
         page.footer,
         page.product,
+        page.checkpoint,
         chips,
     ]
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "preprocess": False}
@@ -166,10 +177,15 @@ def build_inspect_tab(
         inspect_sample, [page.checkpoint, page.shown], shows, trigger_mode="always_last", **busy
     )
     page.product.input(inspect_again, choice, shows, trigger_mode="always_last", **busy)
-    fetched = page.checkpoint.input(
-        fetch, page.checkpoint, page.notice, trigger_mode="always_last", concurrency_id="fetch", **private
+    # A choice by mouse fires `input` twice: once for itself, once for leaving the list.
+    fetched = page.checkpoint.change(
+        fetch_chosen,
+        [page.checkpoint, page.shown],
+        [page.notice, page.checkpoint],
+        trigger_mode="always_last",
+        **private | FETCH_LANE,
     )
-    fetched.success(inspect_again, choice, shows, **busy)
+    fetched.success(inspect_with, choice, shows, trigger_mode="always_last", **busy)
     for label, button in page.downloads.items():
         prepared = button.click(
             partial(prepare_download, label),

@@ -20,6 +20,7 @@ from mambaad_demo.ui.health_tab import build_health_tab
 from mambaad_demo.ui.inspect_page import fragment
 from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
 from mambaad_demo.ui.inspection import Inspector
+from mambaad_demo.ui.janitor import kept_files
 from mambaad_demo.ui.launch import QUEUE_OPTIONS, delete_cache
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.metrics_tab import build_metrics_tab
@@ -32,7 +33,7 @@ from mambaad_demo.ui.study_card import build_study_card
 from mambaad_demo.ui.train_tab import build_train_tab
 from mambaad_demo.ui.training_api import build_training_api
 from mambaad_demo.ui.uploads import LocalFilesBlocks
-from mambaad_demo.ui.visits import Visits
+from mambaad_demo.ui.visits import Visits, browser_behind
 from mambaad_demo.workflow.figures.summary import FigureBook
 from mambaad_demo.workflow.service import Retention, Service
 
@@ -80,6 +81,12 @@ def build_app(
     def forget_stored(request: gr.Request) -> None:
         with shown_to_user():
             desk.forget(request)
+            if desk.is_private:
+                gr.Info("Your batches, labels, limits and studies are deleted too.")
+
+    def files_of(request: gr.Request) -> frozenset[str] | None:
+        browser = browser_behind(request)
+        return None if browser is None else visits.files_of(browser) - kept_files(app)
 
     def offer() -> dict[str, Any]:
         """The checkpoints of this moment: versions come and go while pages are open."""
@@ -102,7 +109,9 @@ def build_app(
             chips = fragment(present.chips_html(first.inspection, **kept))
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Inspect", id="inspect") as inspect_tab:
-                page = build_inspect_tab(inspector, first, chips=chips, on_space=on_space, **kept)
+                page = build_inspect_tab(
+                    inspector, first, chips=chips, files_of=files_of, on_space=on_space, **kept
+                )
             with gr.Tab("Compare", id="compare") as compare_tab:
                 compare_page = build_compare_tab(inspector, comparer, tab=compare_tab, inspect_page=page)
             with gr.Tab("Calibrate", id="calibrate") as tab:

@@ -34,6 +34,12 @@ def shown_to_user() -> Iterator[None]:
         raise _message(BUG_MESSAGE, title="Error") from error
 
 
+def told_on_page(error: DemoError) -> gr.Error:
+    """What ends an event, and keeps its successors from running, where the page says already what happened:
+    no message comes up beside it."""
+    return gr.Error(escape(str(error)), visible=False, print_exception=False)
+
+
 def _message(words: str, *, title: str) -> gr.Error:
     """A message that shows exactly these words: Gradio renders it as markup."""
     return gr.Error(escape(words), title=title, duration=ERROR_SECONDS, print_exception=False)

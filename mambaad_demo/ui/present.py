@@ -138,6 +138,17 @@ def fetching_html(loading: Loading) -> str:
     return render("fetching.html", release=loading.name, done=loading.done / 1e6, total=loading.total / 1e6)
 
 
+def deleted_text(count: int, *, of_all_tabs: bool) -> str:
+    """What was deleted on request: files that were sent or prepared, of one page or of all of a browser."""
+    files = "1 file" if count == 1 else f"{count} files"
+    if of_all_tabs:
+        return f"{files} that you sent or downloaded, in all tabs of this browser: deleted from this server."
+    return (
+        f"{files} that you sent or downloaded on this page: deleted from this server. Those of other tabs "
+        "and from before a reload go by themselves in time."
+    )
+
+
 def shelf_html(thumbnails: Mapping[SamplePart, bytes], *, chosen: int | None) -> str:
     """The buttons with sample parts."""
     parts = [

@@ -8,7 +8,7 @@ Decoding is the business of `data.uploads`.
 import re
 import secrets
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,15 @@ def delete_old_files(
                 path.unlink()
                 count += 1
     return count
+
+
+def delete_uploads(paths: Iterable[str | Path]) -> int:
+    """Delete the files among these that lie in the upload folder; returns how many."""
+    folder = get_upload_folder()
+    found = {Path(path).resolve() for path in paths if is_file_in(folder, str(path))}
+    for path in found:
+        path.unlink(missing_ok=True)
+    return len(found)
 
 
 def refuse_addresses(inputs: Any) -> None:

@@ -102,6 +102,10 @@ class Visits:
         """Whether a file is not another browser's."""
         return self._files.known_owner(_real(path)) in (None, browser)
 
+    def files_of(self, browser: str) -> frozenset[str]:
+        """Paths of all files that a browser uploaded or was given, in whichever tab; some may be gone."""
+        return self._files.keys_of(browser)
+
 
 def is_file_in(folder: str | Path, path: str) -> bool:
     """Whether a path leads to a file below a folder, all links followed."""
@@ -146,6 +150,12 @@ class _Owners:
         with self._lock:
             self._forget(self._clock() - self._keep)
             return self._known.get(key, (None, 0.0))[0]
+
+    def keys_of(self, owner: str) -> frozenset[str]:
+        """All keys of an owner."""
+        with self._lock:
+            self._forget(self._clock() - self._keep)
+            return frozenset(key for key, (known, _) in self._known.items() if known == owner)
 
     def _forget(self, before: float) -> None:
         while self._known:

@@ -5,6 +5,7 @@ There are counts only of what visitors do, and no place on this machine.
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,14 +18,17 @@ from mambaad_demo.pipeline import checkpoint_health, model_thread
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.pipeline.checkpoint_health import CheckpointHealth
 from mambaad_demo.pipeline.health import Health, health_of
+from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.workflow.batch_runner import BatchRunner
 from mambaad_demo.workflow.disk_use import DiskGauge, DiskUse
+from mambaad_demo.workflow.shared_test import SelfTestRun, SharedTest
 from mambaad_demo.workflow.training.runner import TrainingRunner
 
 _READY, _CLOSING, _FAILED = "ready", "closing", "failed"
 _DIFFERS = (
-    "It computes something else than when it was saved, and is loaded anew before its next use. Restart the "
-    "server with MAMBAAD_KERNEL=torch or MAMBAAD_DEVICE=cpu if that is refused too."
+    "It computes something else than when it was saved, and is loaded anew before its next use. Run the "
+    "self-test again; if it fails or is refused then too, restart the server with MAMBAAD_KERNEL=torch or "
+    "MAMBAAD_DEVICE=cpu."
 )
 
 
@@ -91,6 +95,9 @@ class Service:
         self._started = clock()
         self._results: dict[str, SelfTest | str] = {}
         """Of the last self-test of each checkpoint, with words where it could not even be run."""
+        self._failed: dict[str, weakref.ref[Predictor]] = {}
+        """What was in memory all the same when a self-test failed."""
+        self._tests = SharedTest(clock)
         self._kernels_are_tried = False
         self._closing = threading.Event()
 
@@ -105,7 +112,11 @@ class Service:
 
     @property
     def is_ready(self) -> bool:
-        """Whether new work is taken and no checkpoint has failed; costs nothing to ask."""
+        """Whether new work is taken and no checkpoint has failed; costs nothing to ask.
+
+        One that was loaded anew after it failed has passed: loading replays the self-test.
+        """
+        self._notice_loaded()
         return not self.is_closing and not any(map(_is_failure, list(self._results.values())))
 
     def health(self) -> Health:
@@ -124,12 +135,18 @@ class Service:
         """Run the self-test of every checkpoint on this device; yields each name when it is done."""
         for name in self._catalog.names():
             try:
-                self._results[name] = checkpoint_health.test_again(self._catalog, name)
+                result = checkpoint_health.test_again(self._catalog, name)
             except UnknownReleaseError:  # deleted meanwhile
                 self._results.pop(name, None)
             except DemoError as error:
-                self._results[name] = str(error)
+                self._keep(name, str(error))
+            else:
+                self._keep(name, result)
             yield name
+
+    def join_test(self) -> SelfTestRun:
+        """The self-test that is at work or has just passed, else a new one, for whoever asks for one."""
+        return self._tests.join(self.test, total=len(self._catalog.names()), has_passed=self.is_ready)
 
     def facts(self) -> ServiceFacts:
         """This moment; the disk as it was at most half a minute ago."""
@@ -154,7 +171,23 @@ class Service:
         """
         return checkpoint_health.card_of(self._catalog, name)
 
+    def _keep(self, name: str, result: SelfTest | str) -> None:
+        """Take a note of a self-test, and of what a failed one has left in memory."""
+        self._failed.pop(name, None)
+        if _is_failure(result) and (left := self._catalog.loaded(name)) is not None:
+            self._failed[name] = weakref.ref(left)
+        self._results[name] = result
+
+    def _notice_loaded(self) -> None:
+        """Let failures go of checkpoints that were loaded anew since."""
+        for name, result in list(self._results.items()):
+            found = self._catalog.loaded(name) if _is_failure(result) else None
+            left = self._failed.get(name)
+            if found is not None and (left is None or found is not left()):
+                self._keep(name, found.checkpoint.self_test)
+
     def _health(self) -> Health:
+        self._notice_loaded()
         catalog = self._catalog
         names = catalog.names()
         for gone in self._results.keys() - set(names):

@@ -317,6 +317,25 @@ def test_forgetting_a_visit_leaves_what_others_stored(space, owner_on, stranger_
 
 
 @everywhere
+def test_deleting_my_files_deletes_those_of_all_tabs_of_this_browser_and_no_others(
+    place, owner_on, stranger_on
+):
+    owner, program = owner_on(place), stranger_on(place, "a program")
+    visitor, tab = stranger_on(place, "another browser"), uuid.uuid4().hex
+    photo, unused, of_program = (one.upload(picture(4)) for one in (visitor, visitor, program))
+    assert visitor.ask("inspect_photo", photo, "mambaad", "", None, None, session=tab).is_granted
+    result = visitor.ask("partial", None, None, session=tab).data[0]
+
+    assert visitor.ask("delete_files", None).is_granted
+
+    def is_there(who, file):
+        return who.get(f"/gradio_api/file={file['path']}").is_granted
+
+    assert [is_there(visitor, file) for file in (photo, unused, result)] == [False] * 3
+    assert [is_there(program, of_program), is_there(owner, owner.photo)] == [True, True]
+
+
+@everywhere
 def test_a_browser_that_keeps_no_cookie_can_inspect_and_download(place, stranger_on):
     visitor = stranger_on(place, "a program")
     assert visitor.ask("inspect_photo", visitor.upload(picture(2)), "mambaad", "", None, None).is_granted

@@ -3,6 +3,7 @@
 One test starts a process with HF_ENDPOINT and its like; the others replace the values read from them.
 """
 
+import hashlib
 import logging
 import os
 import subprocess
@@ -24,7 +25,7 @@ from mambaad_demo.hub.checkpoints import Checkpoint, load_checkpoint
 from mambaad_demo.hub.layout import FILES
 from mambaad_demo.hub.manifest import ReleaseFile
 from mambaad_demo.hub.published import import_release
-from mambaad_demo.hub.remote import fetch_folder, fetch_published, pinned, translated_errors
+from mambaad_demo.hub.remote import HubReference, fetch_folder, fetch_published, pinned, translated_errors
 from mambaad_demo.hub.waits import LONGEST_ANSWER
 from tests.hub.client import (
     OTHER_REVISION,
@@ -423,15 +424,89 @@ def test_what_is_refused_although_it_is_what_the_hub_holds_stays_in_the_cache(hu
     assert hub.requests == []
 
 
-@pytest.mark.parametrize("files", ["HEAD *", HEADERS], ids=["all files", "one file"])
-def test_a_hub_that_answers_with_another_commit_is_not_believed(hub, parts, tmp_path, files):
+def snapshots(repo: str = REPO) -> dict[str, set[str]]:
+    """Names of cached files by commit."""
+    root = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "snapshots"
+    found = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    names: dict[str, set[str]] = {}
+    for path in found:
+        names.setdefault(path.parts[0], set()).add(path.name)
+    return names
+
+
+def blobs() -> int:
+    return len(list(Path(constants.HF_HUB_CACHE).rglob("blobs/*")))
+
+
+@pytest.mark.parametrize(
+    ("files", "kept"),
+    [("HEAD *", set()), (HEADERS, set(FILES) - {"model.safetensors"})],
+    ids=["all files", "one file"],
+)
+def test_a_hub_that_answers_with_another_commit_is_named_and_what_came_is_discarded(
+    hub, parts, tmp_path, files, kept
+):
     hub.fault(files, headers={"X-Repo-Commit": OTHER_REVISION})
 
-    with pytest.raises(CheckpointNotFoundError, match="lacks"):
+    with pytest.raises(
+        CheckpointCorruptError, match=r"commit fedcba9 of mira/parts where 0123456 was asked.*Try again later"
+    ):
         load(tmp_path)
 
+    assert snapshots() == ({REVISION: kept} if kept else {})
+    assert blobs() == len(kept)
     hub.heal()
     assert load(tmp_path).self_test.passed
+
+
+def test_a_release_pinned_to_the_commit_that_came_instead_is_kept(hub, parts, tmp_path):
+    hub.add_repo(REPO, {OTHER_REVISION: parts, REVISION: parts})
+    other = fetch_folder(HubReference(repo=REPO, revision=OTHER_REVISION), FILES)
+    hub.fault(f"HEAD *{REVISION}*", headers={"X-Repo-Commit": OTHER_REVISION})
+
+    with pytest.raises(CheckpointCorruptError, match="commit fedcba9"):
+        load(tmp_path)
+
+    assert contents(other) == parts
+
+
+def manifest_with(folder: Path, *pins: str) -> Path:
+    """A folder whose manifest names mira/parts as a release with these lines of files."""
+    (folder / "manifest.toml").write_text(
+        f"""
+        schema_version = 1
+        [[release]]
+        name = "parts"
+        kind = "folder"
+        decoder = "mambaad"
+        encoder = "test_efficientnet"
+        license = "apache-2.0"
+        repo = "{REPO}"
+        revision = "{REVISION}"
+        files = [{", ".join(pins)}]
+        """
+    )
+    return folder
+
+
+def test_a_release_whose_content_is_not_what_the_manifest_pins_is_refused_and_discarded(hub, parts, tmp_path):
+    pin = '{path = "model.safetensors", sha256 = "' + "ab" * 32 + '"}'
+    root = manifest_with(tmp_path, pin)
+
+    with pytest.raises(
+        CheckpointCorruptError,
+        match=r"model\.safetensors of mira/parts at 0123456 .*manifest expects abababababab.*was discarded",
+    ):
+        load_checkpoint("parts", kernel="torch", checkpoints_root=root)
+
+    assert snapshots() == {REVISION: set(FILES) - {"model.safetensors"}}
+
+
+def test_a_release_with_the_content_that_the_manifest_pins_loads(hub, parts, tmp_path):
+    digest = hashlib.sha256(parts["model.safetensors"]).hexdigest()
+    root = manifest_with(tmp_path, f'{{path = "model.safetensors", sha256 = "{digest}"}}')
+
+    assert load_checkpoint("parts", kernel="torch", checkpoints_root=root).self_test.passed
 
 
 # Published weights
@@ -452,8 +527,9 @@ def test_a_published_file_of_another_commit_is_refused(hub):
     hub.add_repo(REPO, {REVISION: {"weights/parts.pth": b"weights"}})
     hub.fault("HEAD *", times=1, headers={"X-Repo-Commit": OTHER_REVISION})
 
-    with pytest.raises(CheckpointCorruptError, match=f"another commit of {REPO} than {REVISION}"):
+    with pytest.raises(CheckpointCorruptError, match=f"commit fedcba9 of {REPO} where 0123456 was asked"):
         fetch_published(published())
+    assert (snapshots(), blobs()) == ({}, 0)
 
     assert fetch_published(published()).read_bytes() == b"weights"
 
@@ -476,6 +552,7 @@ def test_a_published_file_the_manifest_does_not_vouch_for_is_not_imported(hub, t
         import_release(published(files=files), tmp_path / "imported")
 
     assert not (tmp_path / "imported").exists()
+    assert (snapshots(), blobs()) == ({}, 0)
 
 
 @pytest.mark.parametrize("request_line", ["HEAD *.pth", "GET *.pth"], ids=["headers", "body"])

@@ -6,7 +6,8 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from mambaad_demo.errors import CheckpointCorruptError
+from mambaad_demo.errors import CheckpointCorruptError, HubUnreachableError
+from mambaad_demo.pipeline.catalog import Loading
 from mambaad_demo.pipeline.cost import Cost
 from mambaad_demo.ui import comparing
 from mambaad_demo.ui.compare_tab import build_compare_tab
@@ -202,3 +203,67 @@ def test_one_checkpoint_alone_disagrees_with_nobody(page):
     (agreement,) = [step["compare-agreement"] for step in steps if step.get("compare-agreement")]
     assert "One vote: reject" in agreement
     assert "disagree" not in agreement
+
+
+@pytest.fixture
+def slow_release(page, monkeypatch):
+    """The checkpoint `other` comes from the Hub; returns a list, into which an error may be put."""
+    problems = []
+
+    def fetching(name):
+        if name == "other":
+            yield Loading(name=name, done=1_500_000, total=6_000_000)
+            if problems:
+                raise problems[0]
+
+    monkeypatch.setattr(page.inspector.catalog, "fetching", fetching)
+    return problems
+
+
+@pytest.mark.parametrize("event", ["fetch_compared", "fetch_first"])
+def test_a_release_that_is_chosen_says_how_far_it_is(page, slow_release, event):
+    _, told = page.steps(event, NAMES, None)
+
+    assert list(told) == ["HTML"]
+    assert "Fetching other from the Hub: 1.5 of 6.0 MB" in told["HTML"]
+
+
+def test_releases_are_fetched_before_the_lane_of_the_model_is_taken(page):
+    handlers = {fn.name: fn for fn in page.blocks.fns.values()}
+    lanes = {
+        name: handlers[name].concurrency_id for name in ("fetch_compared", "fetch_first", "compare_again")
+    }
+
+    assert lanes == {"fetch_compared": "fetch", "fetch_first": "fetch", "compare_again": "model"}
+    assert [event for _, event in handlers["fetch_compared"].targets] == ["input"]
+    assert [event for _, event in handlers["fetch_first"].targets] == ["select"]
+
+
+def test_a_release_that_is_refused_is_told_once_and_loses_its_tick(page, slow_release):
+    slow_release.append(HubUnreachableError("The Hub refused mira/parts."))
+    fetch = next(fn.fn for fn in page.blocks.fns.values() if fn.name == "fetch_compared")
+    steps = fetch(NAMES, GOOD)
+
+    *_, refused = (next(steps) for _ in range(3))
+    named = {page._name(component): value for component, value in refused.items()}
+    assert "The Hub refused mira/parts." in named["HTML"]
+    assert GOOD.title in named["HTML"]
+    assert named["Checkpoints"] == ["mambaad"]
+    with pytest.raises(gr.Error) as caught:
+        next(steps)
+    assert caught.value.visible is False
+
+
+def test_a_release_that_is_not_here_when_a_sample_is_chosen_says_how_far_it_is(page, slow_release):
+    told, first, *_ = page.steps("compare_sample", NAMES, None, gr.EventData(None, {"index": 0}))
+
+    assert "1.5 of 6.0 MB" in told["HTML"]
+    assert "pill-reject" in first["compare-column-0"]
+
+
+def test_more_releases_than_fit_are_not_fetched(page, slow_release):
+    assert len(page.steps("fetch_compared", [*NAMES, "third", "fourth"], GOOD)) == 1
+
+
+def test_opening_the_tab_again_fetches_nothing(page, slow_release):
+    assert len(page.steps("fetch_first", NAMES, GOOD)) == 1

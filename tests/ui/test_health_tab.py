@@ -1,5 +1,8 @@
 """The Models & Health page: built in an empty Blocks, its handlers called as functions."""
 
+import asyncio
+import threading
+
 import gradio as gr
 import pytest
 
@@ -9,6 +12,7 @@ from mambaad_demo.pipeline.checkpoint_health import CheckpointHealth
 from mambaad_demo.pipeline.health import Health, KernelPath
 from mambaad_demo.ui import present_health
 from mambaad_demo.ui.health_tab import build_health_tab
+from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.workflow.disk_use import DiskUse
 from mambaad_demo.workflow.service import Queue, Retention, Service, ServiceFacts
 
@@ -76,13 +80,58 @@ def test_opening_the_page_shows_every_part_and_the_card_of_the_first_checkpoint(
     assert shown["health-card-text"].startswith("# tiny")
 
 
-def test_the_self_test_runs_on_the_model_lane_and_tells_how_it_went(page):
-    assert page["test"].concurrency_id == "model"
-    steps = [named(step) for step in page["test"].fn()]
+def test_the_self_test_tells_how_it_went(page):
+    async def steps():
+        return [named(step) async for step in page["test"].fn()]
 
-    assert "0 of 1" in steps[0]["health-told"]
-    assert "1 checkpoint passed" in steps[-1]["health-told"]
-    assert "Passed" in steps[-1]["health-checkpoints"]
+    *_, last = asyncio.run(steps())
+
+    assert "1 checkpoint passed" in last["health-told"]
+    assert "Passed" in last["health-checkpoints"]
+
+
+def test_many_who_ask_at_once_get_the_answer_of_one_self_test_and_hold_up_no_inspection(page, monkeypatch):
+    begun, may_end = [], threading.Event()
+    test = Service.test
+
+    def held(self):
+        begun.append(self)
+        assert may_end.wait(30)
+        yield from test(self)
+
+    async def ask():
+        seen = []
+        async for step in page["test"].fn():
+            seen.append(named(step)["health-told"])
+            if len(seen) == 1:
+                waiting.append(seen)
+            if len(waiting) == 5:
+                may_end.set()
+        return seen
+
+    async def all_ask():
+        return await asyncio.gather(*(ask() for _ in range(5)))
+
+    waiting = []
+    monkeypatch.setattr(Service, "test", held)
+    answers = asyncio.run(all_ask())
+
+    assert len(begun) == 1
+    assert all("0 of 1" in first and "1 checkpoint passed" in last for first, *_, last in answers)
+    assert page["test"].concurrency_id != MODEL_LANE["concurrency_id"]
+
+
+def test_a_bug_in_a_self_test_reaches_the_page_in_words(page, monkeypatch):
+    def break_down(self):
+        raise ZeroDivisionError
+        yield
+
+    async def ask():
+        return [step async for step in page["test"].fn()]
+
+    monkeypatch.setattr(Service, "test", break_down)
+    with pytest.raises(gr.Error, match="went wrong on our side"):
+        asyncio.run(ask())
 
 
 def test_a_card_of_a_name_that_does_not_exist_is_refused(page):

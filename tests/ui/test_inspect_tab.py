@@ -42,13 +42,13 @@ def png(pixels):
 class Page:
     """The tab in a Blocks of its own."""
 
-    def __init__(self, *predictors):
+    def __init__(self, *predictors, **how):
         self.predictors = predictors
         self.inspector = Inspector(FakeCatalog(*predictors), DrawnShelf([DEFECTIVE, GOOD]))
         self.first = opening(self.inspector)
         with gr.Blocks(analytics_enabled=False) as self.blocks:
             chips = gr.HTML("", elem_id="chips")
-            build_inspect_tab(self.inspector, self.first, chips=chips, retention_minutes=60)
+            build_inspect_tab(self.inspector, self.first, chips=chips, retention_minutes=60, **how)
 
     def call(self, name, *arguments):
         """What a handler changes: component id or label → new value."""
@@ -163,8 +163,10 @@ def test_another_checkpoint_that_does_not_know_the_product_suggests_one(page):
 
 
 def test_an_unknown_checkpoint_is_refused_in_words(page):
-    with pytest.raises(gr.Error, match="no checkpoint"):
-        page.call("inspect_again", "../secret", "", page.first.question)
+    changes = page.call("inspect_again", "../secret", "", page.first.question)
+
+    assert "no checkpoint" in changes["notice"]
+    assert changes["Checkpoint"] == "mambaad"
 
 
 def test_a_picture_that_was_deleted_in_time_is_missed_in_words(page, tmp_path):
@@ -174,14 +176,38 @@ def test_a_picture_that_was_deleted_in_time_is_missed_in_words(page, tmp_path):
     assert "no longer here" in changes["notice"]
 
 
-def test_visitors_can_delete_their_files(page, upload):
+@pytest.fixture
+def infos(monkeypatch):
+    """What the page says in passing."""
+    said = []
+    monkeypatch.setattr(gr, "Info", said.append)
+    return said
+
+
+def test_without_a_cookie_a_visitor_deletes_the_files_of_this_page_and_is_told_so(page, upload, infos):
     kept, path = upload("other.png", photo())["path"], upload("mine.png", photo())["path"]
-    changes = page.call("delete_files", [path])
+    changes = page.call("delete_files", [path], None)
 
     assert not gr.utils.abspath(path).exists()
     assert gr.utils.abspath(kept).exists()
     assert changes["files"] == []
     assert changes["viewer"]["title"] == "bottle cap, crack"
+    (info,) = infos
+    assert "1 file that you sent or downloaded on this page" in info
+    assert "other tabs" in info
+
+
+def test_a_browser_deletes_its_files_of_all_tabs_and_is_told_so(upload, infos):
+    here, there = upload("here.png", photo())["path"], upload("there.png", photo())["path"]
+    page = Page(FakePredictor(), files_of=lambda request: {here, there})
+
+    page.call("delete_files", [here], None)
+
+    assert not gr.utils.abspath(here).exists()
+    assert not gr.utils.abspath(there).exists()
+    (info,) = infos
+    assert "2 files" in info
+    assert "in all tabs of this browser" in info
 
 
 def test_without_a_checkpoint_the_page_opens_empty_and_says_so():
@@ -232,25 +258,56 @@ def test_pictures_are_judged_on_the_model_thread():
     assert threads == [model_thread.run(threading.current_thread)]
 
 
-def test_a_checkpoint_that_is_fetched_says_how_far_it_is_and_what_went_wrong(page, monkeypatch):
-    fetch = next(fn for fn in page.blocks.fns.values() if fn.name == "fetch").fn
+def handler(page, name):
+    return next(fn for fn in page.blocks.fns.values() if fn.name == name)
 
+
+def test_a_checkpoint_that_is_fetched_says_how_far_it_is_and_what_went_wrong(page, monkeypatch):
     def fetching(name):
         yield Loading(name=name, done=0, total=0)
         yield Loading(name=name, done=1_500_000, total=6_000_000)
         raise HubUnreachableError("The Hub did not answer. Try again later.")
 
     monkeypatch.setattr(page.inspector.catalog, "fetching", fetching)
-    told = fetch("<parts>")
+    steps = handler(page, "fetch_chosen").fn("<parts>", page.first.question)
+    told = ({page._name(component): value for component, value in step.items()} for step in steps)
 
-    assert [next(told), "Fetching &lt;parts&gt;" in next(told)] == [gr.skip(), True]
-    assert "1.5 of 6.0 MB" in next(told)
-    assert "The Hub did not answer" in next(told)
-    with pytest.raises(gr.Error, match="did not answer"):
+    assert next(told) == {"notice": gr.skip()}
+    assert "Fetching &lt;parts&gt;" in next(told)["notice"]
+    assert "1.5 of 6.0 MB" in next(told)["notice"]
+    refused = next(told)
+    assert "The Hub did not answer" in refused["notice"]
+    assert "still shows bottle cap, crack" in refused["notice"]
+    assert refused["Checkpoint"] == "mambaad"
+    with pytest.raises(gr.Error) as caught:
         next(told)
+    assert caught.value.visible is False  # the notice says it
 
 
 def test_a_checkpoint_that_is_here_is_inspected_with_at_once(page):
-    fetch = next(fn for fn in page.blocks.fns.values() if fn.name == "fetch").fn
+    (step,) = handler(page, "fetch_chosen").fn("other", page.first.question)
 
-    assert list(fetch("other")) == [gr.skip()]
+    assert list(step.values()) == [gr.skip()]
+    changes = page.call("inspect_with", "other", "", page.first.question)
+    assert changes["shown"].checkpoint == "other"
+
+
+def test_a_choice_of_a_checkpoint_is_one_event(page):
+    assert [event for _, event in handler(page, "fetch_chosen").targets] == ["change"]
+
+
+def test_going_back_to_the_checkpoint_that_is_shown_keeps_what_was_said(page):
+    shown = page.first.question
+
+    assert page.call("inspect_with", "mambaad", CATEGORIES[1], shown) == {"shown": shown}
+
+
+def test_a_checkpoint_that_cannot_be_loaded_is_not_left_chosen(page, monkeypatch):
+    def refuse(name):
+        raise CheckpointCorruptError(f"{name} failed its self-test.")
+
+    monkeypatch.setattr(page.inspector.catalog, "predictor", refuse)
+    changes = page.call("inspect_with", "other", "", page.first.question)
+
+    assert "failed its self-test" in changes["notice"]
+    assert changes["Checkpoint"] == "mambaad"

@@ -7,7 +7,7 @@ import pytest
 from gradio.utils import get_upload_folder
 
 from mambaad_demo.errors import InputError
-from mambaad_demo.ui.uploads import delete_old_files, refuse_addresses, uploaded_path
+from mambaad_demo.ui.uploads import delete_old_files, delete_uploads, refuse_addresses, uploaded_path
 
 
 @pytest.fixture(autouse=True)
@@ -76,3 +76,17 @@ def test_files_that_a_killed_run_left_behind_are_deleted_by_age(upload_folder):
 
 def test_a_folder_that_is_not_there_holds_nothing_to_delete(tmp_path):
     assert delete_old_files(tmp_path / "none", minutes=1) == 0
+
+
+def test_only_what_lies_among_the_uploads_is_deleted_on_request(upload_folder, tmp_path):
+    own, elsewhere = upload_folder / "part.png", tmp_path / "secret.txt"
+    for path in (own, elsewhere):
+        path.write_bytes(b"content")
+    link = upload_folder / "link.png"
+    link.symlink_to(elsewhere)
+    paths = [own, str(own), elsewhere, link, upload_folder / "gone.png", upload_folder, "a\0b"]
+
+    assert delete_uploads(paths) == 1
+
+    assert not own.exists()
+    assert elsewhere.exists()

@@ -55,6 +55,17 @@ def test_a_file_of_a_browser_is_closed_to_all_others():
     assert visits.may_open("/uploads/a/part.png", MIRA)
 
 
+def test_the_files_of_a_browser_are_known_from_all_of_its_tabs_and_no_others():
+    visits = Visits()
+    visits.claim_file("/uploads/a/part.png", MIRA)
+    visits.claim_file("/uploads/b/result.json", MIRA)
+    visits.claim_file("/uploads/c/part.png", JO)
+    visits.claim_file("/uploads/d/part.png", NOBODY)
+    visits.claim_file("/uploads/c/part.png", MIRA)  # in vain
+
+    assert visits.files_of(MIRA) == {"/uploads/a/part.png", "/uploads/b/result.json"}
+
+
 def test_a_file_of_a_program_is_open_to_who_knows_its_name_and_nobody_takes_it_over():
     visits = Visits()
     visits.claim_file("/uploads/a/part.png", NOBODY)

@@ -9,6 +9,7 @@ from mambaad_demo.hub.layout import GOLDEN
 from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.workflow.service import Retention, Service
+from mambaad_demo.workflow.shared_test import FRESH_SECONDS
 
 
 class Lane:
@@ -50,8 +51,7 @@ def test_a_checkpoint_is_untested_until_it_is_loaded_or_tested(service):
 
 
 def test_a_failed_self_test_is_told_and_the_server_is_not_ready_until_it_passes(service, catalog):
-    for parameter in catalog.predictor("tiny").checkpoint.detector.decoder.parameters():
-        parameter.data.mul_(3)
+    spoil(catalog)
 
     list(service.test())
 
@@ -61,6 +61,108 @@ def test_a_failed_self_test_is_told_and_the_server_is_not_ready_until_it_passes(
     assert "computes something else" in tiny.error
     list(service.test())  # it is loaded anew
     assert (service.is_ready, service.facts().state) == (True, "ready")
+
+
+def spoil(catalog):
+    """Make the network in memory compute something else."""
+    for parameter in catalog.predictor("tiny").checkpoint.detector.decoder.parameters():
+        parameter.data.mul_(3)
+
+
+def test_a_failed_checkpoint_that_was_loaded_anew_no_longer_counts(service, catalog):
+    spoil(catalog)
+    list(service.test())
+    assert not service.is_ready
+
+    catalog.predictor("tiny")
+
+    assert service.is_ready
+    (tiny,) = service.health().checkpoints
+    assert (tiny.passed, tiny.error) == (True, None)
+    catalog.forget("tiny")
+    assert service.is_ready
+
+
+def test_what_cannot_be_tested_counts_although_it_is_still_in_memory(service, catalog, tiny_checkpoint):
+    catalog.predictor("tiny")
+    (tiny_checkpoint / GOLDEN).write_bytes(b"damaged")
+
+    list(service.test())
+
+    assert catalog.loaded("tiny") is not None
+    assert not service.is_ready
+
+
+class Held(Service):
+    """A service whose self-tests end when they are let, and are counted."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.begun, self.may_end = 0, threading.Event()
+
+    def test(self):
+        self.begun += 1
+        assert self.may_end.wait(30)
+        yield from super().test()
+
+
+@pytest.fixture
+def held(catalog, at):
+    return Held(
+        catalog,
+        Lane(0),
+        Lane(0),
+        places={},
+        retention=Retention(uploads_minutes=60, stored_work_minutes=None),
+        clock=lambda: at[0],
+    )
+
+
+def test_one_self_test_answers_all_who_ask_while_it_is_at_work(held):
+    runs = [held.join_test() for _ in range(20)]
+    held.may_end.set()
+
+    assert all(run.wait(30) for run in runs)
+    assert (held.begun, runs[0].done, runs[0].total) == (1, 1, 1)
+    assert held.health().checkpoints[0].passed
+
+
+def test_a_self_test_that_has_just_passed_answers_for_a_moment(held, at):
+    held.may_end.set()
+    first = held.join_test()
+    assert first.wait(30)
+
+    at[0] += FRESH_SECONDS - 1
+    assert held.join_test() is first
+    at[0] += 1
+    later = held.join_test()
+
+    assert later.wait(30)
+    assert (later is first, held.begun) == (False, 2)
+
+
+def test_a_self_test_that_has_just_failed_can_be_run_again_at_once(held, catalog):
+    held.may_end.set()
+    spoil(catalog)
+    assert held.join_test().wait(30)
+    assert not held.is_ready
+
+    assert held.join_test().wait(30)
+
+    assert (held.is_ready, held.begun) == (True, 2)
+
+
+def test_what_ends_a_self_test_early_is_kept_for_those_who_asked(held, monkeypatch):
+    def break_down(self):
+        yield "tiny"
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Held, "test", break_down)
+    run = held.join_test()
+
+    assert run.wait(30)
+    assert isinstance(run.problem, ZeroDivisionError)
+    assert held.join_test() is not run
 
 
 def test_a_checkpoint_that_cannot_be_loaded_fails_with_words_and_the_others_are_tested(
