@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import ablations, hub_faults, large_photos
+from benchmarks import ablations, false_rejects, hub_faults, large_photos
 from benchmarks.kernels import SCAN_SHAPE, forward, scan_inputs
 from benchmarks.run import markdown, with_table
 from benchmarks.timing import Row, in_turns, machine_facts, one_thread, ratio, spread
@@ -144,3 +144,18 @@ def test_faults_of_the_hub_are_measured_with_what_is_said_and_left(tiny_checkpoi
     assert missing.left == ()
     assert set(loaded.left) - set(discarded.left) == {"calibration.json"}
     assert hub_faults.row(missing) == f"| 404 | {missing.seconds:.1f} | {missing.message} | none |"
+
+
+def test_promises_of_limits_are_counted_for_every_product_and_together(tiny_checkpoint, tmp_path, capsys):
+    parts = tmp_path / "parts"
+    write_sample_parts(
+        parts, train=8, test_good=4, test_defect=1, seed=3, categories=("gear", "screw"), side=64
+    )
+    asked = ["--data", str(parts), "--json", str(tmp_path / "counts.json")]
+
+    assert false_rejects.main([*asked, "--checkpoints", str(tiny_checkpoint)]) == 0
+
+    rows = json.loads((tmp_path / "counts.json").read_text())["rows"]
+    assert [(row["product"], row["photos"], row["good"]) for row in rows] == [("gear", 4, 4), ("screw", 4, 4)]
+    assert all(0 <= row["good_rejected"] <= row["good_checked"] <= 4 for row in rows)
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"| {tiny_checkpoint} | together | 8 | ")
