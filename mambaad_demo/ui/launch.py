@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 
 from mambaad_demo.ui.assets import path, text
 from mambaad_demo.ui.availability import Availability, State
+from mambaad_demo.ui.bodies import EXCEPTION_HANDLERS
 from mambaad_demo.ui.caps import Caps, Disk
 from mambaad_demo.ui.middleware import Gatekeeper
 from mambaad_demo.ui.theme import inspector_theme
@@ -85,7 +86,10 @@ def launch_options(
         "css": "\n".join(text(name) for name in _STYLES),
         "head": text("head.html"),
         "favicon_path": str(path("favicon.png")),
-        "app_kwargs": {"middleware": [gatekeeper, Middleware(Availability, state=state)]},
+        "app_kwargs": {
+            "middleware": [gatekeeper, Middleware(Availability, state=state)],
+            "exception_handlers": EXCEPTION_HANDLERS,
+        },
         "allowed_paths": [],
         "max_file_size": max_upload_mb * _MEGABYTE,
         "state_session_capacity": 200,

@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mambaad_demo.ui.bodies import replayed, understood, whole_body
 from mambaad_demo.ui.caps import Caps, Disk, Meter
 from mambaad_demo.ui.visits import Visits, browser_of, is_file_in, new_cookie, set_cookie
 
@@ -47,9 +48,9 @@ class VisitGate:
             refusal = await self._no_room(scope, browser)
             receive = self._counted(receive, asker(scope, browser))
         elif refusal is None and scope["method"] == "POST" and scope["path"].startswith(_ROOT):
-            body = await _whole_body(receive)
+            body = await whole_body(receive)
             refusal = self._foreign_body(body, browser)
-            receive = _replayed(body, receive)
+            receive = replayed(body, receive)
         await (refusal or self.app)(scope, receive, self._noting(scope, browser, send))
 
     def _foreign_address(self, scope: Scope, browser: str | None) -> PlainTextResponse | None:
@@ -68,13 +69,10 @@ class VisitGate:
         return is_file_in(self.disk.uploads, path) and self.visits.may_open(path, browser)
 
     def _foreign_body(self, body: bytes, browser: str | None) -> PlainTextResponse | None:
-        if not body:
-            return None
-        try:
-            said = json.loads(body)  # the reader that Gradio uses, or a session could hide from one of them
-        except (ValueError, RecursionError):
-            return PlainTextResponse("The request is no readable JSON.", status_code=400)
-        values = [said.get(key) for key in _NAMES] if isinstance(said, dict) else []
+        said = understood(body)
+        if isinstance(said, PlainTextResponse):
+            return said
+        values = [said.get(key) for key in _NAMES]
         return self._foreign([value for value in values if isinstance(value, str)], browser)
 
     def _foreign(self, names: Iterable[str], browser: str | None) -> PlainTextResponse | None:
@@ -162,22 +160,3 @@ def _names_things(scope: Scope) -> bool:
 
 def _not_found() -> PlainTextResponse:
     return PlainTextResponse("Not found. It may belong to another visitor.", status_code=404)
-
-
-async def _whole_body(receive: Receive) -> bytes:
-    body = bytearray()
-    while True:
-        message = await receive()
-        body.extend(message.get("body", b""))
-        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            return bytes(body)
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body once more, then what comes after it, which is the end of the connection."""
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replayed() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return replayed

@@ -7,6 +7,7 @@ import gradio as gr
 import pytest
 
 from mambaad_demo.ui.availability import Availability
+from mambaad_demo.ui.bodies import EXCEPTION_HANDLERS
 from mambaad_demo.ui.caps import FOR_STRANGERS, Caps, Disk
 from mambaad_demo.ui.launch import MODEL_LANE, QUEUE_OPTIONS, delete_cache, launch_options, trusted_hosts
 from mambaad_demo.ui.layout import build_app
@@ -83,6 +84,7 @@ def test_the_gatekeeper_stands_before_gradio(options, visits):
     assert middleware.kwargs["visits"] is visits
     assert middleware.kwargs["caps"] is FOR_STRANGERS
     assert "*.example.org" in middleware.kwargs["trusted_hosts"]
+    assert options["app_kwargs"]["exception_handlers"] is EXCEPTION_HANDLERS
 
 
 def test_the_queue_is_bounded_and_cannot_be_passed_by():

@@ -222,12 +222,12 @@ def test_a_foreign_upload_cannot_be_watched(gate):
     assert call(gate, MIRA, "GET", "/gradio_api/upload_progress?upload_id=u").status_code == 200
 
 
-@pytest.mark.parametrize("body", [b"{", b'{"session_hash": "s"', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"{", b'{"session_hash": "s"', b"\xff", b"[" * 100_000, b"[]", b"3"])
 def test_a_body_that_cannot_be_read_gets_no_further(gate, body):
     assert call(gate(), MIRA, "POST", "/gradio_api/queue/join", content=body).status_code == 400
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"3", b'{"session_hash": null}', b'{"session_hash": 3}'])
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"session_hash": null}', b'{"session_hash": 3}'])
 def test_a_body_without_a_session_is_gradios_business(gate, body):
     assert call(gate(), MIRA, "POST", "/gradio_api/reset", content=body).json() == len(body)
 
