@@ -99,5 +99,7 @@ def launch_options(
         "run_history": False,
         "ssr_mode": False,
         "pwa": False,
+        "num_workers": 0,  # each would listen at a port of its own, with no gatekeeper before it
+        "mcp_server": False,
         "footer_links": [],
     }

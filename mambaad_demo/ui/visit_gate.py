@@ -7,8 +7,8 @@ handler runs; but Gradio answers many addresses without any handler.
 
 import json
 import re
-from collections.abc import Iterable
 
+from starlette._utils import get_route_path
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.requests import HTTPConnection
@@ -23,6 +23,7 @@ _ROOT = "/gradio_api/"
 _UPLOAD = f"{_ROOT}upload"
 _FILE = f"{_ROOT}file="
 _NAMES = ("session_hash", "event_id", "upload_id")
+_NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
 _NAME_IN_PATH = re.compile(rf"{_ROOT}(?:heartbeat|call/(?:v2/)?[^/]+)/([^/]+)/?")
 
 _HOUR = 3600.0
@@ -47,14 +48,14 @@ class VisitGate:
         if refusal is None and _is_upload(scope):
             refusal = await self._no_room(scope, browser)
             receive = self._counted(receive, asker(scope, browser))
-        elif refusal is None and scope["method"] == "POST" and scope["path"].startswith(_ROOT):
+        elif refusal is None and scope["method"] == "POST" and get_route_path(scope).startswith(_ROOT):
             body = await whole_body(receive)
             refusal = self._foreign_body(body, browser)
             receive = replayed(body, receive)
         await (refusal or self.app)(scope, receive, self._noting(scope, browser, send))
 
     def _foreign_address(self, scope: Scope, browser: str | None) -> PlainTextResponse | None:
-        path: str = scope["path"]
+        path = get_route_path(scope)
         query = QueryParams(scope["query_string"])
         names = [name for key in _NAMES for name in query.getlist(key)]
         if scope["method"] in ("GET", "HEAD") and (match := _NAME_IN_PATH.fullmatch(path)):
@@ -75,7 +76,9 @@ class VisitGate:
         values = [said.get(key) for key in _NAMES]
         return self._foreign([value for value in values if isinstance(value, str)], browser)
 
-    def _foreign(self, names: Iterable[str], browser: str | None) -> PlainTextResponse | None:
+    def _foreign(self, names: list[str], browser: str | None) -> PlainTextResponse | None:
+        if not all(_NAME.fullmatch(name) for name in names):  # they are kept for long
+            return PlainTextResponse("That is no name of a session.", status_code=400)
         return None if all(self.visits.is_own_name(name, browser) for name in names) else _not_found()
 
     async def _no_room(self, scope: Scope, browser: str | None) -> PlainTextResponse | None:
@@ -105,12 +108,13 @@ class VisitGate:
     def _noting(self, scope: Scope, browser: str | None, send: Send) -> Send:
         """Sends an answer after keeping what it names, an event or uploads, for who asked."""
         answer = bytearray()
+        names_things = scope["method"] == "POST" and _names_things(scope)  # the app may change the scope
         is_read = False
 
         async def noting(message: Message) -> None:
             nonlocal is_read
             if message["type"] == "http.response.start":
-                is_read = scope["method"] == "POST" and message["status"] == 200 and _names_things(scope)
+                is_read = names_things and message["status"] == 200
                 headers = Headers(raw=message["headers"])
                 if browser is None and headers.get("content-type", "").startswith("text/html"):
                     # Only a page gets a cookie: a program that keeps cookies but never opened the page, or
@@ -150,11 +154,11 @@ def in_words(seconds: int) -> str:
 
 
 def _is_upload(scope: Scope) -> bool:
-    return scope["method"] == "POST" and scope["path"].rstrip("/") == _UPLOAD
+    return scope["method"] == "POST" and get_route_path(scope).rstrip("/") == _UPLOAD
 
 
 def _names_things(scope: Scope) -> bool:
-    path: str = scope["path"]
+    path = get_route_path(scope)
     return _is_upload(scope) or path.startswith((f"{_ROOT}queue/join", f"{_ROOT}call/"))
 
 

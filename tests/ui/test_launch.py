@@ -58,6 +58,8 @@ def app(tmp_path_factory):
         ("ssr_mode", False),
         ("strict_cors", True),
         ("allowed_paths", []),
+        ("num_workers", 0),
+        ("mcp_server", False),
         ("footer_links", []),
         ("pwa", False),
         ("max_file_size", 64 * 2**20),

@@ -40,7 +40,7 @@ async def anything(request: Request) -> JSONResponse:
 def gate(tmp_path):
     """A function that makes another gate before the stand-in."""
 
-    def new(caps=None, *, disk=None, on_space=False):
+    def new(caps=None, *, disk=None, on_space=False, root_path=""):
         app = Starlette(
             routes=[
                 Route("/", page),
@@ -50,13 +50,18 @@ def gate(tmp_path):
                 Route("/{path:path}", anything, methods=["GET", "POST"]),
             ]
         )
-        return VisitGate(
+        gate = VisitGate(
             app,
             visits=Visits(),
             caps=caps or Caps(),
             disk=disk or Disk(tmp_path, free_gb=0),
             on_space=on_space,
         )
+
+        async def served(scope, receive, send):
+            await gate({**scope, "root_path": root_path}, receive, send)
+
+        return served
 
     return new
 
@@ -134,6 +139,40 @@ def test_a_session_of_a_browser_is_closed_to_others_by(gate, use, stranger):
 
     assert call(gate, stranger, method, path, **options).status_code == 404
     assert call(gate, MIRA, method, path, **options).status_code == 200
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_session_is_closed_to_others_below_a_root_path_too(gate, use):
+    gate = gate(root_path="/parts")
+    call(gate, MIRA, "GET", "/parts/gradio_api/heartbeat/s")
+    method, path, options = USES[use]
+
+    for place in ("", "/parts"):
+        assert call(gate, JO, method, place + path, **options).status_code == 404
+        assert call(gate, MIRA, method, place + path, **options).status_code == 200
+
+
+def test_uploads_are_closed_to_others_below_a_root_path_too(gate, tmp_path):
+    gate, path = gate(root_path="/parts"), tmp_path / "a.png"
+    path.touch()
+    send = {"content": b"x", "headers": {"x-paths": json.dumps([str(path)])}}
+    call(gate, MIRA, "POST", "/parts/gradio_api/upload", **send)
+
+    assert call(gate, JO, "GET", f"/parts/gradio_api/file={path}").status_code == 404
+    assert call(gate, MIRA, "GET", f"/parts/gradio_api/file={path}").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["", "a" * 65, "a b", "a/b", "ä", "a\n"])
+def test_what_is_no_name_of_a_session_is_not_kept(gate, name):
+    gate = gate()
+    answers = [
+        call(gate, MIRA, "POST", "/gradio_api/queue/join", json={key: name})
+        for key in ("session_hash", "event_id")
+    ]
+    answers.append(call(gate, MIRA, "GET", "/gradio_api/queue/data", params={"session_hash": name}))
+    answers.append(call(gate, MIRA, "GET", "/gradio_api/upload_progress", params={"upload_id": name}))
+
+    assert [answer.status_code for answer in answers] == [400] * 4
 
 
 @pytest.mark.parametrize("query", ["session_hash=x&session_hash=s", "session_hash=s&session_hash=x"])
