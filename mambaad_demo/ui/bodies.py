@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive
 
@@ -63,5 +63,10 @@ async def without_echo(_: Request, __: Exception) -> PlainTextResponse:
     return PlainTextResponse("The request is not what this address expects.", status_code=422)
 
 
-EXCEPTION_HANDLERS = {RequestValidationError: without_echo}
+async def broken_off(_: Request, __: Exception) -> PlainTextResponse:
+    """The answer to a body that ended early, because its sender went or because it was too long."""
+    return PlainTextResponse("The request broke off, or was longer than it may be.", status_code=400)
+
+
+EXCEPTION_HANDLERS = {RequestValidationError: without_echo, ClientDisconnect: broken_off}
 """As `FastAPI` takes them."""

@@ -18,10 +18,11 @@ from gradio import route_utils
 from gradio.utils import get_upload_folder
 
 from mambaad_demo.errors import InputError
-from mambaad_demo.ui.caps import Meter
+from mambaad_demo.ui.askers import asker
+from mambaad_demo.ui.caps import AT_ONE_ADDRESS, Allowance
 from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
-from mambaad_demo.ui.visit_gate import asker, in_words
+from mambaad_demo.ui.visit_gate import in_words
 from mambaad_demo.ui.visits import Visits, browser_behind, is_file_in
 
 _NO_UPLOAD = "That is no uploaded file. Upload the picture itself."
@@ -146,7 +147,7 @@ def _texts(value: Any) -> Iterator[str]:
 class LocalFilesBlocks(gr.Blocks):
     """Blocks whose events fetch no address and run for the visitor alone to whom session and files belong."""
 
-    def __init__(self, *, visits: Visits, requests: Meter, **options: Any) -> None:
+    def __init__(self, *, visits: Visits, requests: Allowance, **options: Any) -> None:
         """
         Args:
             visits: whose is what.
@@ -202,8 +203,9 @@ class LocalFilesBlocks(gr.Blocks):
             return
         who = asker(http.scope, browser_behind(request))
         if wait := self.requests.wait(who):
+            most = self.requests.most or 0
             raise InputError(
-                f"You asked for more than {self.requests.most:.0f} pictures within a minute. "
-                f"Try again in {in_words(wait)}."
+                f"Within a minute {most:.0f} pictures are inspected for one visitor and "
+                f"{AT_ONE_ADDRESS * most:.0f} for one network address. Try again in {in_words(wait)}."
             )
         self.requests.add(who, 1)

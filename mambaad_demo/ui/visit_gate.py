@@ -15,8 +15,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mambaad_demo.ui.askers import asker, seen_by_proxy
 from mambaad_demo.ui.bodies import replayed, understood, whole_body
-from mambaad_demo.ui.caps import Caps, Disk, Meter
+from mambaad_demo.ui.caps import Allowance, Asker, Caps, Disk
 from mambaad_demo.ui.visits import Visits, browser_of, is_file_in, new_cookie, set_cookie
 
 _ROOT = "/gradio_api/"
@@ -28,6 +29,7 @@ _NAME_IN_PATH = re.compile(rf"{_ROOT}(?:heartbeat|call/(?:v2/)?[^/]+)/([^/]+)/?"
 
 _HOUR = 3600.0
 _MEGABYTE = 2**20
+_SMALL = 2**16  # bodies that are counted, and taken even from who uploaded enough: a page must go on
 
 
 class VisitGate:
@@ -39,20 +41,52 @@ class VisitGate:
         self.disk = disk
         self.on_space = on_space
         megabytes = caps.upload_mb_per_hour
-        self._bytes = Meter(None if megabytes is None else megabytes * _MEGABYTE, _HOUR)
-        self._files = Meter(caps.upload_files_per_hour, _HOUR)
+        self._bytes = Allowance(None if megabytes is None else megabytes * _MEGABYTE, _HOUR)
+        self._files = Allowance(caps.upload_files_per_hour, _HOUR)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = seen_by_proxy(scope) if self.on_space else scope
         browser = browser_of(HTTPConnection(scope).cookies)
+        who = asker(scope, browser)
+        send = self._noting(scope, browser, send)
         refusal = self._foreign_address(scope, browser)
         if refusal is None and _is_upload(scope):
-            refusal = await self._no_room(scope, browser)
-            receive = self._counted(receive, asker(scope, browser))
-        elif refusal is None and scope["method"] == "POST" and get_route_path(scope).startswith(_ROOT):
+            await self._upload(scope, receive, send, who)
+            return
+        if refusal is None and scope["method"] == "POST" and get_route_path(scope).startswith(_ROOT):
             body = await whole_body(receive)
-            refusal = self._foreign_body(body, browser)
+            refusal = _too_much(self._bytes.wait(who, len(body))) if len(body) > _SMALL else None
+            self._bytes.add(who, len(body))
+            refusal = refusal or self._foreign_body(body, browser)
             receive = replayed(body, receive)
-        await (refusal or self.app)(scope, receive, self._noting(scope, browser, send))
+        await (refusal or self.app)(scope, receive, send)
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send, who: Asker) -> None:
+        """Takes an upload whose bytes count from the start, or many at once would find the same room."""
+        declared = int(Headers(scope=scope).get("content-length", 0))
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if not declared:
+                self._bytes.add(who, len(message.get("body", b"")))
+                if self._bytes.wait(who):
+                    return {"type": "http.disconnect"}
+            return message
+
+        if refusal := await self._no_room() or _too_much(
+            max(self._bytes.wait(who, declared), self._files.wait(who))
+        ):
+            await refusal(scope, receive, send)
+            return
+        self._bytes.add(who, declared)
+        try:
+            await self.app(scope, counted, send)
+        finally:
+            if declared:
+                self._bytes.add(who, received - declared)
 
     def _foreign_address(self, scope: Scope, browser: str | None) -> PlainTextResponse | None:
         path = get_route_path(scope)
@@ -81,29 +115,14 @@ class VisitGate:
             return PlainTextResponse("That is no name of a session.", status_code=400)
         return None if all(self.visits.is_own_name(name, browser) for name in names) else _not_found()
 
-    async def _no_room(self, scope: Scope, browser: str | None) -> PlainTextResponse | None:
-        who = asker(scope, browser)
-        if wait := max(self._bytes.wait(who), self._files.wait(who)):
-            return PlainTextResponse(
-                f"You have uploaded as much as one visitor may for now. Try again in {in_words(wait)}.",
-                status_code=429,
-                headers={"Retry-After": str(wait)},
-            )
-        if not await run_in_threadpool(self.disk.has_room):
-            return PlainTextResponse(
-                "There is no room for uploads on this server. Delete your files if you are done with them, "
-                "or try again later: uploads are deleted in time.",
-                status_code=507,
-            )
-        return None
-
-    def _counted(self, receive: Receive, who: str) -> Receive:
-        async def counted() -> Message:
-            message = await receive()
-            self._bytes.add(who, len(message.get("body", b"")))
-            return message
-
-        return counted
+    async def _no_room(self) -> PlainTextResponse | None:
+        if await run_in_threadpool(self.disk.has_room):
+            return None
+        return PlainTextResponse(
+            "There is no room for uploads on this server. Delete your files if you are done with them, "
+            "or try again later: uploads are deleted in time.",
+            status_code=507,
+        )
 
     def _noting(self, scope: Scope, browser: str | None, send: Send) -> Send:
         """Sends an answer after keeping what it names, an event or uploads, for who asked."""
@@ -139,13 +158,6 @@ class VisitGate:
             self.visits.is_own_name(named["event_id"], browser)
 
 
-def asker(scope: Scope, browser: str | None) -> str:
-    """Whose use is counted: a browser's, or that of all programs behind one network address, since a program
-    can call itself anew with each request."""
-    client = scope.get("client")
-    return browser or f"address {client[0] if client else ''}"
-
-
 def in_words(seconds: int) -> str:
     """A waiting time as people say it."""
     if seconds < 120:
@@ -160,6 +172,18 @@ def _is_upload(scope: Scope) -> bool:
 def _names_things(scope: Scope) -> bool:
     path = get_route_path(scope)
     return _is_upload(scope) or path.startswith((f"{_ROOT}queue/join", f"{_ROOT}call/"))
+
+
+def _too_much(wait: int) -> PlainTextResponse | None:
+    """The refusal of who has to wait so many seconds, if any."""
+    if not wait:
+        return None
+    return PlainTextResponse(
+        "You have uploaded as much as one visitor may for now, or all at your network address as much as "
+        f"they may together. Try again in {in_words(wait)}.",
+        status_code=429,
+        headers={"Retry-After": str(wait)},
+    )
 
 
 def _not_found() -> PlainTextResponse:
