@@ -47,12 +47,19 @@ class Caps:
     requests_per_minute: int | None = None
     """Events that run a detector."""
 
+    unfinished_requests: int | None = None
+    """Events that wait in the queue or run."""
+
     unfinished_batches: int | None = None
     """Batches that wait or run."""
 
 
 FOR_STRANGERS = Caps(
-    upload_mb_per_hour=1024, upload_files_per_hour=1000, requests_per_minute=60, unfinished_batches=2
+    upload_mb_per_hour=1024,
+    upload_files_per_hour=1000,
+    requests_per_minute=60,
+    unfinished_requests=6,
+    unfinished_batches=2,
 )
 """Where anybody may come."""
 

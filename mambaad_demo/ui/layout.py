@@ -92,6 +92,7 @@ def build_app(
     with LocalFilesBlocks(
         visits=visits,
         requests=Allowance(caps.requests_per_minute, seconds=60),
+        unfinished=caps.unfinished_requests,
         title=TITLE,
         analytics_enabled=False,
         delete_cache=delete_cache(retention_minutes),

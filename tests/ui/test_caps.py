@@ -65,6 +65,7 @@ def test_without_a_cap_nobody_waits():
         upload_mb_per_hour=None,
         upload_files_per_hour=None,
         requests_per_minute=None,
+        unfinished_requests=None,
         unfinished_batches=None,
     )
 
