@@ -7,6 +7,7 @@ handler runs; but Gradio answers many addresses without any handler.
 
 import json
 import re
+from collections.abc import Mapping
 
 from starlette._utils import get_route_path
 from starlette.concurrency import run_in_threadpool
@@ -113,7 +114,9 @@ class VisitGate:
     def _foreign(self, names: list[str], browser: str | None) -> PlainTextResponse | None:
         if not all(_NAME.fullmatch(name) for name in names):  # they are kept for long
             return PlainTextResponse("That is no name of a session.", status_code=400)
-        return None if all(self.visits.is_own_name(name, browser) for name in names) else _not_found()
+        if all(self.visits.is_own_name(name, browser) for name in names):
+            return None
+        return _not_found({"X-Visit": "another"})  # the page that asks starts anew: see head.html
 
     async def _no_room(self) -> PlainTextResponse | None:
         if await run_in_threadpool(self.disk.has_room):
@@ -186,5 +189,5 @@ def _too_much(wait: int) -> PlainTextResponse | None:
     )
 
 
-def _not_found() -> PlainTextResponse:
-    return PlainTextResponse("Not found. It may belong to another visitor.", status_code=404)
+def _not_found(headers: Mapping[str, str] | None = None) -> PlainTextResponse:
+    return PlainTextResponse("Not found. It may belong to another visitor.", status_code=404, headers=headers)

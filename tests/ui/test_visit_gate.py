@@ -137,7 +137,9 @@ def test_a_session_of_a_browser_is_closed_to_others_by(gate, use, stranger):
     call(gate, MIRA, "GET", "/gradio_api/heartbeat/s")
     method, path, options = USES[use]
 
-    assert call(gate, stranger, method, path, **options).status_code == 404
+    refusal = call(gate, stranger, method, path, **options)
+
+    assert (refusal.status_code, refusal.headers["X-Visit"]) == (404, "another")
     assert call(gate, MIRA, method, path, **options).status_code == 200
 
 
