@@ -195,6 +195,8 @@ class Settings:
             InputError: a value makes no sense; the message names the variable and, unless secret, the value.
         """
         given = {name: value.strip() for name, value in environ.items() if value.strip()}
+        if "GRADIO_ALLOWED_PATHS" in given:  # Gradio reads it although `launch` is told that there are none
+            raise InputError("GRADIO_ALLOWED_PATHS would show files of this machine to visitors. Unset it.")
         home = Path(given.get("MAMBAAD_HOME", "~/.local/share/mambaad")).expanduser().absolute()
         on_space = "SPACE_ID" in given
         return cls(

@@ -111,6 +111,7 @@ def test_defaults_in_the_table_are_the_real_ones():
         "PORT": f"`{here.port}`",
         "GRADIO_SERVER_PORT": f"`{here.port}`",
         "GRADIO_SERVER_NAME": f"`{here.host}`",
+        "GRADIO_ALLOWED_PATHS": "none",
         "GRADIO_TEMP_DIR": f"`{here.uploads.relative_to(here.home)}/` in the home",
         "MAMBAAD_HOME": f"`~/{here.home.relative_to(Path.home())}`",
         "MAMBAAD_CHECKPOINTS": f"`{here.checkpoints.relative_to(ROOT)}/`",

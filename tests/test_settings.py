@@ -173,3 +173,8 @@ def test_settings_do_not_change_after_reading():
     settings = Settings.from_env({})
     with pytest.raises(FrozenInstanceError):
         settings.port = 1  # type: ignore[misc]
+
+
+def test_a_variable_that_would_show_files_of_the_machine_is_refused():
+    with pytest.raises(InputError, match="GRADIO_ALLOWED_PATHS"):
+        Settings.from_env({"GRADIO_ALLOWED_PATHS": "/etc"})

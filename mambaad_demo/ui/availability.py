@@ -5,6 +5,7 @@ Plain ASGI behind the gatekeeper, so that foreign hosts and pages reach neither.
 
 from typing import Protocol
 
+from starlette._utils import get_route_path
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -38,7 +39,7 @@ class Availability:
 
     def _answer(self, scope: Scope) -> PlainTextResponse | None:
         is_read = scope["method"] in _READS
-        if scope["path"] == PATH and is_read:
+        if get_route_path(scope) == PATH and is_read:
             headers = {"Cache-Control": "no-store"}
             if self.state.is_ready:
                 return PlainTextResponse("ok", headers=headers)

@@ -12,7 +12,21 @@ from pathlib import Path
 
 GIGABYTE = 2**30
 MOST_UPLOAD_GB = 20
+AT_ONE_ADDRESS = 4
+"""Visitors' worth of use for all who come from one network address, such as an office."""
+
 _MOST_KNOWN = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Whose use is counted."""
+
+    visitor: str
+    """A browser, or all programs behind one address, since a program can call itself anew each time."""
+
+    address: str
+    """The network address it came from; of IPv6 the part that a provider gives out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +34,12 @@ class Caps:
     """What one visitor may use; None stands for any amount.
 
     They keep one visitor from taking a server that others wait for. Somebody who comes as many visitors is
-    met by the bounds of the queue and of the disk, which are for all.
+    met by what all at one network address may use, `AT_ONE_ADDRESS` times as much, and by the bounds of the
+    queue and of the disk, which are for all.
     """
 
     upload_mb_per_hour: int | None = None
-    """Megabytes of uploads, all requests of an upload counted."""
+    """Megabytes of uploads and of what events are asked with."""
 
     upload_files_per_hour: int | None = None
     """Uploaded files."""
@@ -32,12 +47,19 @@ class Caps:
     requests_per_minute: int | None = None
     """Events that run a detector."""
 
+    unfinished_requests: int | None = None
+    """Events that wait in the queue or run."""
+
     unfinished_batches: int | None = None
     """Batches that wait or run."""
 
 
 FOR_STRANGERS = Caps(
-    upload_mb_per_hour=1024, upload_files_per_hour=1000, requests_per_minute=60, unfinished_batches=2
+    upload_mb_per_hour=1024,
+    upload_files_per_hour=1000,
+    requests_per_minute=60,
+    unfinished_requests=6,
+    unfinished_batches=2,
 )
 """Where anybody may come."""
 
@@ -63,16 +85,17 @@ class Meter:
         self._levels: dict[str, tuple[float, float]] = {}
         self._lock = threading.Lock()
 
-    def wait(self, who: str) -> int:
-        """Whole seconds until a visitor may use one more; 0 for at once."""
+    def wait(self, who: str, amount: float = 1) -> int:
+        """Whole seconds until a visitor may use so much more, or a full bucket where it is more than that; 0
+        for at once."""
         if self.most is None:
             return 0
         with self._lock:
-            over = self._level(who) + 1 - self.most
+            over = self._level(who) + min(amount, self.most) - self.most
         return max(0, math.ceil(over * self._seconds / self.most))
 
     def add(self, who: str, amount: float) -> None:
-        """Count what a visitor used, which may be more than was left."""
+        """Count what a visitor used, which may be more than was left; less than 0 takes back."""
         if self.most is None:
             return
         with self._lock:
@@ -86,6 +109,27 @@ class Meter:
         level, since = self._levels.get(who, (0.0, 0.0))
         leaked = (self._clock() - since) * (self.most or 0) / self._seconds
         return max(0.0, level - leaked)
+
+
+class Allowance:
+    """How much each visitor used of late, and all at one address together; safe to share between threads."""
+
+    def __init__(
+        self, most: float | None, seconds: float, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Arguments as for `Meter`."""
+        self.most = most
+        self._visitors = Meter(most, seconds, clock=clock)
+        self._addresses = Meter(None if most is None else AT_ONE_ADDRESS * most, seconds, clock=clock)
+
+    def wait(self, who: Asker, amount: float = 1) -> int:
+        """Whole seconds until a visitor may use so much more; 0 for at once."""
+        return max(self._visitors.wait(who.visitor, amount), self._addresses.wait(who.address, amount))
+
+    def add(self, who: Asker, amount: float) -> None:
+        """Count what a visitor used, which may be more than was left; less than 0 takes back."""
+        self._visitors.add(who.visitor, amount)
+        self._addresses.add(who.address, amount)
 
 
 class Disk:

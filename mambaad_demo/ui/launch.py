@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 
 from mambaad_demo.ui.assets import path, text
 from mambaad_demo.ui.availability import Availability, State
+from mambaad_demo.ui.bodies import EXCEPTION_HANDLERS
 from mambaad_demo.ui.caps import Caps, Disk
 from mambaad_demo.ui.middleware import Gatekeeper
 from mambaad_demo.ui.theme import inspector_theme
@@ -106,8 +107,7 @@ def launch_options(
         "css": "\n".join(text(name) for name in _STYLES),
         "head": text("head.html"),
         "favicon_path": str(path("favicon.png")),
-        "app_kwargs": {"middleware": middleware},
-        "mcp_server": False,  # Gradio's own offers every endpoint; see docs/decisions/0016-mcp.md
+        "app_kwargs": {"middleware": middleware, "exception_handlers": EXCEPTION_HANDLERS},
         "allowed_paths": [],
         "max_file_size": max_upload_mb * _MEGABYTE,
         "state_session_capacity": 200,
@@ -117,5 +117,7 @@ def launch_options(
         "run_history": False,
         "ssr_mode": False,
         "pwa": False,
+        "num_workers": 0,  # each would listen at a port of its own, with no gatekeeper before it
+        "mcp_server": False,  # Gradio's own offers every endpoint; see docs/decisions/0016-mcp.md
         "footer_links": [],
     }

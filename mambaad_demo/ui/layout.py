@@ -11,7 +11,7 @@ from mambaad_demo.ui.assets import text
 from mambaad_demo.ui.batch_tab import build_batch_tab
 from mambaad_demo.ui.calibrate_tab import build_calibrate_tab
 from mambaad_demo.ui.calibration_api import build_calibration_api
-from mambaad_demo.ui.caps import Caps, Meter
+from mambaad_demo.ui.caps import Allowance, Caps
 from mambaad_demo.ui.compare_tab import build_compare_tab
 from mambaad_demo.ui.comparing import Comparer
 from mambaad_demo.ui.dashboard_api import build_dashboard_api
@@ -98,7 +98,8 @@ def build_app(
 
     with LocalFilesBlocks(
         visits=visits,
-        requests=Meter(caps.requests_per_minute, seconds=60),
+        requests=Allowance(caps.requests_per_minute, seconds=60),
+        unfinished=caps.unfinished_requests,
         title=TITLE,
         analytics_enabled=False,
         delete_cache=delete_cache(retention_minutes),

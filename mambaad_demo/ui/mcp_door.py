@@ -11,6 +11,7 @@ from mcp import McpError, types
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http import StreamableHTTPServerTransport
 from pydantic import BaseModel
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mambaad_demo.errors import DemoError
 from mambaad_demo.ui import mcp_tool
 from mambaad_demo.ui.messages import BUG_MESSAGE
-from mambaad_demo.ui.visit_gate import replayed, whole_body
+from mambaad_demo.ui.bodies import replayed, whole_body
 from mambaad_demo.version import __version__
 
 PATH = "/gradio_api/mcp"
@@ -39,7 +40,7 @@ class McpDoor:
         self.server.request_handlers[types.CallToolRequest] = self._call
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].rstrip("/") != PATH:
+        if scope["type"] != "http" or get_route_path(scope).rstrip("/") != PATH:
             await self.app(scope, receive, send)
         elif refusal := _unread(scope):
             await refusal(scope, receive, send)

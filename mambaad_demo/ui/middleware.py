@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -165,7 +166,7 @@ class Gatekeeper:
             return PlainTextResponse("This server is not known by that name.", status_code=400)
         if origin is not None and not is_same_origin(origin, host):
             return PlainTextResponse("Requests from other pages are refused.", status_code=403)
-        if scope["path"].startswith(CLOSED_ROUTES):
+        if get_route_path(scope).startswith(CLOSED_ROUTES):
             return PlainTextResponse("Not found.", status_code=404)
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self.max_body_bytes:

@@ -8,21 +8,23 @@ Decoding is the business of `data.uploads`.
 import re
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio import route_utils
+from gradio.queueing import Queue
 from gradio.utils import get_upload_folder
 
 from mambaad_demo.errors import InputError
-from mambaad_demo.ui.caps import Meter
+from mambaad_demo.ui.askers import asker
+from mambaad_demo.ui.caps import AT_ONE_ADDRESS, Allowance, Asker
 from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
-from mambaad_demo.ui.visit_gate import asker, in_words
-from mambaad_demo.ui.visits import Visits, browser_behind, is_file_in
+from mambaad_demo.ui.visit_gate import in_words
+from mambaad_demo.ui.visits import Visits, browser_behind, browser_of, is_file_in
 
 _NO_UPLOAD = "That is no uploaded file. Upload the picture itself."
 
@@ -152,20 +154,58 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
+def few_of_each(queue: Queue, *, most: int) -> Callable[..., Awaitable[Any]]:
+    """Gradio's way into a queue, shut to who has too many events in it; Gradio counts those of all together.
+
+    Args:
+        queue: where events wait, and which knows those that run.
+        most: events of one visitor; `AT_ONE_ADDRESS` times as many of one network address.
+    """
+    push = queue.push
+
+    async def push_one_of_few(body: Any, request: Any, username: str | None) -> Any:
+        waiting = [event for lane in queue.event_queue_per_concurrency_id.values() for event in lane.queue]
+        running = [event for job in queue.active_jobs for event in job or ()]
+        who = _who(request)
+        others = [_who(event.request) for event in (*waiting, *running)]
+        of_visitor = sum(other.visitor == who.visitor for other in others)
+        of_address = sum(other.address == who.address for other in others)
+        if of_visitor >= most or of_address >= AT_ONE_ADDRESS * most:
+            return False, "You asked for much already. Ask again when some of it is answered.", "queue_full"
+        return await push(body=body, request=request, username=username)
+
+    return push_one_of_few
+
+
+def _who(http: Any) -> Asker:
+    return asker(http.scope, browser_of(http.cookies))
+
+
 class LocalFilesBlocks(gr.Blocks):
     """Blocks whose events fetch no address and run for the visitor alone to whom session and files belong."""
 
-    def __init__(self, *, visits: Visits, requests: Meter, **options: Any) -> None:
+    def __init__(
+        self, *, visits: Visits, requests: Allowance, unfinished: int | None = None, **options: Any
+    ) -> None:
         """
         Args:
             visits: whose is what.
             requests: how many events that run a detector a visitor may ask for.
+            unfinished: how many events of a visitor may wait or run; None for any number.
             options: as `gradio.Blocks` takes them.
         """
+        self.unfinished = unfinished  # `super` makes a first queue
         super().__init__(**options)
         keep_uploads_apart()
         self.visits = visits
         self.requests = requests
+
+    def queue(self, *args: Any, **kwargs: Any) -> "LocalFilesBlocks":
+        """As Gradio's, but nobody fills it alone."""
+        super().queue(*args, **kwargs)
+        if self.unfinished is not None:
+            vars(self._queue)["push"] = few_of_each(self._queue, most=self.unfinished)
+        return self
 
     async def process_api(
         self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any
@@ -209,10 +249,11 @@ class LocalFilesBlocks(gr.Blocks):
         http = getattr(request, "request", None)
         if http is None:
             return
-        who = asker(http.scope, browser_behind(request))
+        who = _who(http)
         if wait := self.requests.wait(who):
+            most = self.requests.most or 0
             raise InputError(
-                f"You asked for more than {self.requests.most:.0f} pictures within a minute. "
-                f"Try again in {in_words(wait)}."
+                f"Within a minute {most:.0f} pictures are inspected for one visitor and "
+                f"{AT_ONE_ADDRESS * most:.0f} for one network address. Try again in {in_words(wait)}."
             )
         self.requests.add(who, 1)

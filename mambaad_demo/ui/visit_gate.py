@@ -7,25 +7,30 @@ handler runs; but Gradio answers many addresses without any handler.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 
+from starlette._utils import get_route_path
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mambaad_demo.ui.caps import Caps, Disk, Meter
+from mambaad_demo.ui.askers import asker, seen_by_proxy
+from mambaad_demo.ui.bodies import replayed, understood, whole_body
+from mambaad_demo.ui.caps import Allowance, Asker, Caps, Disk
 from mambaad_demo.ui.visits import Visits, browser_of, is_file_in, new_cookie, set_cookie
 
 _ROOT = "/gradio_api/"
 _UPLOAD = f"{_ROOT}upload"
 _FILE = f"{_ROOT}file="
 _NAMES = ("session_hash", "event_id", "upload_id")
+_NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
 _NAME_IN_PATH = re.compile(rf"{_ROOT}(?:heartbeat|call/(?:v2/)?[^/]+)/([^/]+)/?")
 
 _HOUR = 3600.0
 _MEGABYTE = 2**20
+_SMALL = 2**16  # bodies that are counted, and taken even from who uploaded enough: a page must go on
 
 
 class VisitGate:
@@ -37,23 +42,55 @@ class VisitGate:
         self.disk = disk
         self.on_space = on_space
         megabytes = caps.upload_mb_per_hour
-        self._bytes = Meter(None if megabytes is None else megabytes * _MEGABYTE, _HOUR)
-        self._files = Meter(caps.upload_files_per_hour, _HOUR)
+        self._bytes = Allowance(None if megabytes is None else megabytes * _MEGABYTE, _HOUR)
+        self._files = Allowance(caps.upload_files_per_hour, _HOUR)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = seen_by_proxy(scope) if self.on_space else scope
         browser = browser_of(HTTPConnection(scope).cookies)
+        who = asker(scope, browser)
+        send = self._noting(scope, browser, send)
         refusal = self._foreign_address(scope, browser)
         if refusal is None and _is_upload(scope):
-            refusal = await self._no_room(scope, browser)
-            receive = self._counted(receive, asker(scope, browser))
-        elif refusal is None and scope["method"] == "POST" and scope["path"].startswith(_ROOT):
+            await self._upload(scope, receive, send, who)
+            return
+        if refusal is None and scope["method"] == "POST" and get_route_path(scope).startswith(_ROOT):
             body = await whole_body(receive)
-            refusal = self._foreign_body(body, browser)
+            refusal = _too_much(self._bytes.wait(who, len(body))) if len(body) > _SMALL else None
+            self._bytes.add(who, len(body))
+            refusal = refusal or self._foreign_body(body, browser)
             receive = replayed(body, receive)
-        await (refusal or self.app)(scope, receive, self._noting(scope, browser, send))
+        await (refusal or self.app)(scope, receive, send)
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send, who: Asker) -> None:
+        """Takes an upload whose bytes count from the start, or many at once would find the same room."""
+        declared = int(Headers(scope=scope).get("content-length", 0))
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if not declared:
+                self._bytes.add(who, len(message.get("body", b"")))
+                if self._bytes.wait(who):
+                    return {"type": "http.disconnect"}
+            return message
+
+        if refusal := await self._no_room() or _too_much(
+            max(self._bytes.wait(who, declared), self._files.wait(who))
+        ):
+            await refusal(scope, receive, send)
+            return
+        self._bytes.add(who, declared)
+        try:
+            await self.app(scope, counted, send)
+        finally:
+            if declared:
+                self._bytes.add(who, received - declared)
 
     def _foreign_address(self, scope: Scope, browser: str | None) -> PlainTextResponse | None:
-        path: str = scope["path"]
+        path = get_route_path(scope)
         query = QueryParams(scope["query_string"])
         names = [name for key in _NAMES for name in query.getlist(key)]
         if scope["method"] in ("GET", "HEAD") and (match := _NAME_IN_PATH.fullmatch(path)):
@@ -68,51 +105,38 @@ class VisitGate:
         return is_file_in(self.disk.uploads, path) and self.visits.may_open(path, browser)
 
     def _foreign_body(self, body: bytes, browser: str | None) -> PlainTextResponse | None:
-        if not body:
-            return None
-        try:
-            said = json.loads(body)  # the reader that Gradio uses, or a session could hide from one of them
-        except (ValueError, RecursionError):
-            return PlainTextResponse("The request is no readable JSON.", status_code=400)
-        values = [said.get(key) for key in _NAMES] if isinstance(said, dict) else []
+        said = understood(body)
+        if isinstance(said, PlainTextResponse):
+            return said
+        values = [said.get(key) for key in _NAMES]
         return self._foreign([value for value in values if isinstance(value, str)], browser)
 
-    def _foreign(self, names: Iterable[str], browser: str | None) -> PlainTextResponse | None:
-        return None if all(self.visits.is_own_name(name, browser) for name in names) else _not_found()
+    def _foreign(self, names: list[str], browser: str | None) -> PlainTextResponse | None:
+        if not all(_NAME.fullmatch(name) for name in names):  # they are kept for long
+            return PlainTextResponse("That is no name of a session.", status_code=400)
+        if all(self.visits.is_own_name(name, browser) for name in names):
+            return None
+        return _not_found({"X-Visit": "another"})  # the page that asks starts anew: see head.html
 
-    async def _no_room(self, scope: Scope, browser: str | None) -> PlainTextResponse | None:
-        who = asker(scope, browser)
-        if wait := max(self._bytes.wait(who), self._files.wait(who)):
-            return PlainTextResponse(
-                f"You have uploaded as much as one visitor may for now. Try again in {in_words(wait)}.",
-                status_code=429,
-                headers={"Retry-After": str(wait)},
-            )
-        if not await run_in_threadpool(self.disk.has_room):
-            return PlainTextResponse(
-                "There is no room for uploads on this server. Delete your files if you are done with them, "
-                "or try again later: uploads are deleted in time.",
-                status_code=507,
-            )
-        return None
-
-    def _counted(self, receive: Receive, who: str) -> Receive:
-        async def counted() -> Message:
-            message = await receive()
-            self._bytes.add(who, len(message.get("body", b"")))
-            return message
-
-        return counted
+    async def _no_room(self) -> PlainTextResponse | None:
+        if await run_in_threadpool(self.disk.has_room):
+            return None
+        return PlainTextResponse(
+            "There is no room for uploads on this server. Delete your files if you are done with them, "
+            "or try again later: uploads are deleted in time.",
+            status_code=507,
+        )
 
     def _noting(self, scope: Scope, browser: str | None, send: Send) -> Send:
         """Sends an answer after keeping what it names, an event or uploads, for who asked."""
         answer = bytearray()
+        names_things = scope["method"] == "POST" and _names_things(scope)  # the app may change the scope
         is_read = False
 
         async def noting(message: Message) -> None:
             nonlocal is_read
             if message["type"] == "http.response.start":
-                is_read = scope["method"] == "POST" and message["status"] == 200 and _names_things(scope)
+                is_read = names_things and message["status"] == 200
                 headers = Headers(raw=message["headers"])
                 if browser is None and headers.get("content-type", "").startswith("text/html"):
                     # Only a page gets a cookie: a program that keeps cookies but never opened the page, or
@@ -137,13 +161,6 @@ class VisitGate:
             self.visits.is_own_name(named["event_id"], browser)
 
 
-def asker(scope: Scope, browser: str | None) -> str:
-    """Whose use is counted: a browser's, or that of all programs behind one network address, since a program
-    can call itself anew with each request."""
-    client = scope.get("client")
-    return browser or f"address {client[0] if client else ''}"
-
-
 def in_words(seconds: int) -> str:
     """A waiting time as people say it."""
     if seconds < 120:
@@ -152,33 +169,25 @@ def in_words(seconds: int) -> str:
 
 
 def _is_upload(scope: Scope) -> bool:
-    return scope["method"] == "POST" and scope["path"].rstrip("/") == _UPLOAD
+    return scope["method"] == "POST" and get_route_path(scope).rstrip("/") == _UPLOAD
 
 
 def _names_things(scope: Scope) -> bool:
-    path: str = scope["path"]
+    path = get_route_path(scope)
     return _is_upload(scope) or path.startswith((f"{_ROOT}queue/join", f"{_ROOT}call/"))
 
 
-def _not_found() -> PlainTextResponse:
-    return PlainTextResponse("Not found. It may belong to another visitor.", status_code=404)
+def _too_much(wait: int) -> PlainTextResponse | None:
+    """The refusal of who has to wait so many seconds, if any."""
+    if not wait:
+        return None
+    return PlainTextResponse(
+        "You have uploaded as much as one visitor may for now, or all at your network address as much as "
+        f"they may together. Try again in {in_words(wait)}.",
+        status_code=429,
+        headers={"Retry-After": str(wait)},
+    )
 
 
-async def whole_body(receive: Receive) -> bytes:
-    """All that a request sends, or sent before it broke off."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        body.extend(message.get("body", b""))
-        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            return bytes(body)
-
-
-def replayed(body: bytes, receive: Receive) -> Receive:
-    """The body once more, then what comes after it, which is the end of the connection."""
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replayed() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return replayed
+def _not_found(headers: Mapping[str, str] | None = None) -> PlainTextResponse:
+    return PlainTextResponse("Not found. It may belong to another visitor.", status_code=404, headers=headers)

@@ -9,6 +9,7 @@ browser's things are closed to such clients too; leaving the cookie away opens n
 """
 
 import hashlib
+import hmac
 import os
 import re
 import secrets
@@ -18,15 +19,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 COOKIE = "visit"
-_COOKIE_VALUE = re.compile(r"[\w-]{43}", re.ASCII)
+_COOKIE_VALUE = re.compile(r"([\w-]{43})\.([0-9a-f]{64})", re.ASCII)
+_KEY = secrets.token_bytes(32)
 
 _WEEK = 7 * 24 * 3600
 _MOST_KEPT = 50_000
 
 
 def new_cookie() -> str:
-    """256 random bits for a browser without a cookie."""
-    return secrets.token_urlsafe(32)
+    """256 random bits for a browser without a cookie, signed, so that nobody comes as many by making them up.
+
+    The key lives as long as the process; a browser gets another cookie from the next one.
+    """
+    value = secrets.token_urlsafe(32)
+    return f"{value}.{_signature(value)}"
+
+
+def _signature(value: str) -> str:
+    return hmac.new(_KEY, value.encode(), "sha256").hexdigest()
 
 
 def set_cookie(value: str, *, on_space: bool) -> str:
@@ -40,9 +50,11 @@ def set_cookie(value: str, *, on_space: bool) -> str:
 
 def browser_of(cookies: Mapping[str, str]) -> str | None:
     """The browser that sent these cookies, as a digest, so that no log or store holds the cookie itself; None
-    where it sent none of ours."""
-    value = cookies.get(COOKIE, "")
-    return hashlib.sha256(value.encode()).hexdigest() if _COOKIE_VALUE.fullmatch(value) else None
+    where it sent none that we signed."""
+    match = _COOKIE_VALUE.fullmatch(cookies.get(COOKIE, ""))
+    if match is None or not hmac.compare_digest(_signature(match[1]), match[2]):
+        return None
+    return hashlib.sha256(match[0].encode()).hexdigest()
 
 
 def browser_behind(request: object) -> str | None:

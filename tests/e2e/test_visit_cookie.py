@@ -35,3 +35,20 @@ def test_on_a_space_a_browser_finds_its_batch_again_after_a_reload_and_another_d
         page.get_by_role("tab", name="Batch").click()
         expect(page.locator("#batch-grid")).to_contain_text(shown, timeout=30_000)
         page.context.close()
+
+
+def test_a_tab_whose_cookie_another_tab_replaced_starts_anew_and_goes_on(browser, app_url):
+    context = browser.new_context()
+    first, second = (Visit(context.new_page(), app_url) for _ in range(2))
+    first.open()
+    context.clear_cookies()  # as if both had asked for the page before either had its cookie
+    second.open()
+
+    with first.page.expect_navigation():
+        first.page.get_by_role("tab", name="Batch").click()
+    first.page.locator(".sample").nth(1).click(timeout=60_000)
+    expect(first.page.locator(".verdict h2")).to_be_visible(timeout=60_000)
+    first.page.get_by_role("tab", name="Batch").click()
+
+    expect(first.page.locator("#batch-grid")).to_contain_text("pictures", timeout=30_000)
+    context.close()

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from mambaad_demo.ui import caps
-from mambaad_demo.ui.caps import GIGABYTE, Caps, Disk, Meter, size_of
+from mambaad_demo.ui.caps import GIGABYTE, Allowance, Asker, Caps, Disk, Meter, size_of
 
 
 class Clock:
@@ -65,8 +65,30 @@ def test_without_a_cap_nobody_waits():
         upload_mb_per_hour=None,
         upload_files_per_hour=None,
         requests_per_minute=None,
+        unfinished_requests=None,
         unfinished_batches=None,
     )
+
+
+def test_what_would_not_fit_is_told_how_long_to_wait_and_what_was_not_used_is_taken_back(clock):
+    meter = Meter(60, seconds=60, clock=clock)
+    meter.add("mira", 50)
+
+    assert meter.wait("mira", 10) == 0
+    assert meter.wait("mira", 30) == 20
+    assert meter.wait("mira", 1000) == 50
+    meter.add("mira", -40)
+    assert meter.wait("mira", 50) == 0
+
+
+def test_many_visitors_at_one_address_may_use_what_four_may():
+    allowance = Allowance(3, seconds=60, clock=lambda: 0.0)
+    for number in range(4):
+        assert allowance.wait(Asker(f"visitor {number}", "here")) == 0
+        allowance.add(Asker(f"visitor {number}", "here"), 3)
+
+    assert allowance.wait(Asker("another", "here")) > 0
+    assert allowance.wait(Asker("another", "there")) == 0
 
 
 def test_the_disk_has_room_until_uploads_take_more_than_they_may(tmp_path, clock):

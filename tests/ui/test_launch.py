@@ -8,6 +8,7 @@ import gradio as gr
 import pytest
 
 from mambaad_demo.ui.availability import Availability
+from mambaad_demo.ui.bodies import EXCEPTION_HANDLERS
 from mambaad_demo.ui.caps import FOR_STRANGERS, Caps, Disk
 from mambaad_demo.ui.launch import MODEL_LANE, QUEUE_OPTIONS, delete_cache, launch_options, trusted_hosts
 from mambaad_demo.ui.layout import build_app
@@ -62,6 +63,8 @@ def app(tmp_path_factory):
         ("ssr_mode", False),
         ("strict_cors", True),
         ("allowed_paths", []),
+        ("num_workers", 0),
+        ("mcp_server", False),
         ("footer_links", []),
         ("pwa", False),
         ("mcp_server", False),
@@ -89,6 +92,7 @@ def test_the_gatekeeper_stands_before_gradio(options, visits):
     assert middleware.kwargs["visits"] is visits
     assert middleware.kwargs["caps"] is FOR_STRANGERS
     assert "*.example.org" in middleware.kwargs["trusted_hosts"]
+    assert options["app_kwargs"]["exception_handlers"] is EXCEPTION_HANDLERS
 
 
 def test_agents_have_a_door_behind_the_gatekeeper_where_the_package_mcp_is(options):

@@ -12,7 +12,7 @@ from gradio.processing_utils import hash_seed
 from gradio.routes import App
 
 from mambaad_demo.errors import InputError
-from mambaad_demo.ui.caps import Meter
+from mambaad_demo.ui.caps import Allowance
 from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.uploads import LocalFilesBlocks, download, new_folder, uploaded_path
@@ -40,7 +40,9 @@ def blocks():
     def count():
         yield from (1, 2, 3)
 
-    with LocalFilesBlocks(visits=Visits(), requests=Meter(2, seconds=60), analytics_enabled=False) as blocks:
+    with LocalFilesBlocks(
+        visits=Visits(), requests=Allowance(2, seconds=60), analytics_enabled=False
+    ) as blocks:
         file, copied, number, button = gr.File(), gr.File(), gr.Number(), gr.Button()
         button.click(copy, file, copied, preprocess=False)
         button.click(lambda: 1, None, number, **MODEL_LANE)
@@ -119,7 +121,7 @@ def test_who_asks_too_often_is_told_when_to_ask_again(blocks):
     run(blocks, MIRA, 1)
     run(blocks, MIRA, 1)
 
-    with pytest.raises(gr.Error, match=r"more than 2 pictures within a minute. Try again in \d+ seconds"):
+    with pytest.raises(gr.Error, match=r"minute 2 pictures .* Try again in \d+ seconds"):
         run(blocks, MIRA, 1)
     run(blocks, JO, 1, session="of jo")
 
@@ -171,3 +173,35 @@ def test_equal_downloads_are_two_files_in_folders_that_nobody_guesses(uploads):
 
 def test_a_new_folder_is_for_this_server_alone(uploads):
     assert new_folder(str(uploads / "deep" / "cache")).stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("most", "statuses"), [(2, [200, 200, 503, 503]), (None, [200] * 4)], ids=["strangers", "colleagues"]
+)
+def test_nobody_fills_the_queue_alone(most, statuses):
+    with LocalFilesBlocks(
+        visits=Visits(), requests=Allowance(None, 60), unfinished=most, analytics_enabled=False
+    ) as blocks:
+        gr.Button().click(lambda: 1, None, gr.Number())
+    blocks.queue(max_size=40)
+
+    async def joined(who, *, session):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            if who is not None:
+                client.cookies.set(COOKIE, who)
+            body = {"fn_index": 0, "data": [], "session_hash": session}
+            return (await client.post("/gradio_api/queue/join", json=body)).status_code
+
+    async def ask():
+        of_mira = [await joined(MIRA, session=f"tab-{number}") for number in range(4)]
+        of_others = [await joined(who, session=f"of-{who}") for who in (JO, NOBODY)]
+        crowd = [await joined(new_cookie(), session=f"crowd-{number}") for number in range(8)]
+        return of_mira, of_others, crowd
+
+    app = App.create_app(blocks)  # whose queue is not started, so all that joins waits
+    of_mira, of_others, crowd = anyio.run(ask)
+
+    assert of_mira == statuses
+    assert of_others == [200, 200]
+    assert crowd == ([200] * 8 if most is None else [200] * 4 + [503] * 4)

@@ -23,7 +23,9 @@ async def echo(request: Request) -> PlainTextResponse:
 def call(tmp_path):
     """A function that sends one request through the gatekeeper."""
 
-    def send(method="POST", path="/gradio_api/upload", *, host="127.0.0.1:7860", on_space=False, **options):
+    def send(
+        method="POST", path="/gradio_api/upload", *, host="127.0.0.1:7860", on_space=False, root="", **options
+    ):
         app = Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST", "PUT", "DELETE"])])
         guarded = Gatekeeper(
             app,
@@ -36,7 +38,7 @@ def call(tmp_path):
         )
 
         async def request():
-            transport = httpx.ASGITransport(guarded, raise_app_exceptions=False)
+            transport = httpx.ASGITransport(guarded, raise_app_exceptions=False, root_path=root)
             async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
                 return await client.request(method, path, **options)
 
@@ -114,6 +116,7 @@ def test_a_nonsense_length_is_refused(call, length):
 )
 def test_closed_doors_stay_closed(call, path):
     assert call("GET", path).status_code == 404
+    assert call("GET", f"/parts{path}", root="/parts").status_code == 404
 
 
 @pytest.mark.parametrize("options", [{}, {"host": "evil.example"}, {"headers": {"Origin": "null"}}])

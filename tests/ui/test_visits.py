@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from mambaad_demo.ui import visits
 from mambaad_demo.ui.visits import (
     COOKIE,
     Visits,
@@ -157,6 +158,17 @@ def test_a_cookie_is_new_each_time_and_long():
 )
 def test_what_we_did_not_make_is_no_cookie(value):
     assert browser_of({COOKIE: value}) is None
+
+
+def test_a_cookie_that_another_key_signed_is_none(monkeypatch):
+    cookie = new_cookie()
+    value, signature = cookie.split(".")
+    assert browser_of({COOKIE: f"{value}.{signature[:-1]}{'0' if signature[-1] != '0' else '1'}"}) is None
+    assert browser_of({COOKIE: f"{'a' * 43}.{signature}"}) is None
+    assert browser_of({COOKIE: value}) is None
+
+    monkeypatch.setattr(visits, "_KEY", b"of the next process")
+    assert browser_of({COOKIE: cookie}) is None
 
 
 def test_no_script_reads_the_cookie_and_no_other_site_sends_it():
