@@ -19,8 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mambaad_demo.errors import DemoError
 from mambaad_demo.ui import mcp_tool
-from mambaad_demo.ui.messages import BUG_MESSAGE
 from mambaad_demo.ui.bodies import replayed, whole_body
+from mambaad_demo.ui.messages import BUG_MESSAGE
 from mambaad_demo.version import __version__
 
 PATH = "/gradio_api/mcp"

@@ -67,7 +67,6 @@ def app(tmp_path_factory):
         ("mcp_server", False),
         ("footer_links", []),
         ("pwa", False),
-        ("mcp_server", False),
         ("max_file_size", 64 * 2**20),
         ("state_session_capacity", 200),
     ],
