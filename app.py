@@ -81,7 +81,9 @@ def main() -> None:
         visits=visits,
         caps=caps,
         service=service,
-        sign_in=SignIn(on_space=settings.on_space, is_offered=settings.offers_sign_in),
+        sign_in=SignIn(
+            on_space=settings.on_space, is_shared=settings.shared, is_offered=settings.offers_sign_in
+        ),
         on_space=settings.on_space,
         needs_storage=settings.on_space and settings.shared,
     )
