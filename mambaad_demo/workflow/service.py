@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mambaad_demo.errors import DemoError, UnknownReleaseError
+from mambaad_demo.errors import DemoError, HubUnreachableError, UnknownReleaseError
 from mambaad_demo.hub.manifest import Release
 from mambaad_demo.hub.self_test import SelfTest
 from mambaad_demo.pipeline import checkpoint_health, model_thread
@@ -121,11 +121,13 @@ class Service:
         return health
 
     def test(self) -> Iterator[str]:
-        """Run the self-test of every checkpoint on this device; yields each name when it is done."""
+        """Run the self-test of every checkpoint that is here on this device; yields each name when it is done
+        or passed over. Releases are fetched for somebody who wants to use them, and not for this."""
         for name in self._catalog.names():
             try:
-                self._results[name] = checkpoint_health.test_again(self._catalog, name)
-            except UnknownReleaseError:  # deleted meanwhile
+                if self._is_here(name):
+                    self._results[name] = checkpoint_health.test_again(self._catalog, name)
+            except (UnknownReleaseError, HubUnreachableError):  # deleted or let go of meanwhile
                 self._results.pop(name, None)
             except DemoError as error:
                 self._results[name] = str(error)
@@ -153,6 +155,11 @@ class Service:
             UnknownReleaseError: there is no such checkpoint.
         """
         return checkpoint_health.card_of(self._catalog, name)
+
+    def _is_here(self, name: str) -> bool:
+        """Whether a checkpoint lies in its folder, or is a release that is loaded, or was when it failed."""
+        is_release = name in self._catalog.release_names()
+        return not is_release or name in self._results or self._catalog.loaded(name) is not None
 
     def _health(self) -> Health:
         catalog = self._catalog
