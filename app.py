@@ -12,6 +12,7 @@ from mambaad_demo.pipeline.zero_gpu import ZeroGpu
 from mambaad_demo.settings import Settings
 from mambaad_demo.storage.jobs import mark_orphans
 from mambaad_demo.storage.workspace import Workspace
+from mambaad_demo.ui import asked
 from mambaad_demo.ui.caps import FOR_STRANGERS, Caps, Disk
 from mambaad_demo.ui.desk import Desk
 from mambaad_demo.ui.janitor import Janitor, chores, kept_files
@@ -81,7 +82,9 @@ def main() -> None:
         visits=visits,
         caps=caps,
         service=service,
-        sign_in=SignIn(on_space=settings.on_space, is_offered=settings.offers_sign_in),
+        sign_in=SignIn(
+            on_space=settings.on_space, is_shared=settings.shared, is_offered=settings.offers_sign_in
+        ),
         on_space=settings.on_space,
         needs_storage=settings.on_space and settings.shared,
     )
@@ -127,7 +130,9 @@ def _catalog(settings: Settings) -> Catalog:
         device="cpu" if lends else settings.device,
         kernel=settings.kernel,
         precision=settings.precision,
-        zero_gpu=ZeroGpu(lambda name: open_on(name, device=settings.device).runner) if lends else None,
+        zero_gpu=ZeroGpu(lambda name: open_on(name, device=settings.device).runner, is_asked=asked.by_visitor)
+        if lends
+        else None,
     )
 
 

@@ -27,10 +27,20 @@ the value, and what to do next; it never holds a server path.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class DemoError(Exception):
-    """Base of all errors below; its text may be shown to the person at the screen."""
+    """Base of all errors below; its text may be shown to the person at the screen. All can be pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By fields, without the constructor, whose arguments differ."""
+        return _restored, (type(self), *self.args), self.__dict__
+
+
+def _restored(kind: type[DemoError], *args: object) -> DemoError:
+    """One without its fields, which pickle adds."""
+    return kind.__new__(kind, *args)
 
 
 class InputError(DemoError, ValueError):

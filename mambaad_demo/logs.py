@@ -25,13 +25,21 @@ _OURS = "mambaad_demo"
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _SHORTEST_SECRET = 6  # characters; shorter ones would blacken half of the words
 _MASK = "***"
-_NAMES = "session_hash|session|token|access_token|password|__sign|sign"
+_NAMES = r"session_hash|session|(?:\w+_)?token|password|client_secret|code_verifier|__sign|sign"
 _PATTERNS = (
-    (re.compile(r"\bhf_[A-Za-z0-9]{6,}"), _MASK),
-    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+"), _MASK),  # JSON web tokens, such as those of a private Space
+    # Tokens of the Hub: those of a sign-in have prefixes and parts. Names of functions stay readable.
+    (
+        re.compile(
+            r"(?<![A-Za-z0-9])hf_(?:[A-Za-z0-9]{6,}[\w-]*|(?=[\w-]{0,64}[A-Z0-9])[\w-]{6,})(?:\.[\w-]+)*"
+        ),
+        _MASK,
+    ),
+    # JSON web tokens, such as those of a private Space
+    (re.compile(r"eyJ[\w-]{1,500}+(?:\.[\w-]++){2,}"), _MASK),
     (re.compile(r"(?<=://)[^/\s]+@"), f"{_MASK}@"),  # who calls and the password, before a host
     (re.compile(r"(?i)(?<=\bbearer )\S+"), _MASK),
     (re.compile(rf"(?i)\b({_NAMES})=[^&\s\"']+"), rf"\1={_MASK}"),  # in query strings
+    (re.compile(r"(?i)(?<=[?&])(code|state)=[^&\s\"']+"), rf"\1={_MASK}"),  # a sign-in; else plain words
     (re.compile(rf"(?i)(['\"](?:{_NAMES})['\"]: *['\"])[^'\"]+"), rf"\1{_MASK}"),  # in dictionaries
 )  # fmt: skip
 

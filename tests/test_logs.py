@@ -13,6 +13,7 @@ from mambaad_demo.logs import CleanStream, JsonFormatter, PlainFormatter, Redact
 
 ROOT = Path(__file__).parent.parent
 TOKEN = "hf_" + "QwErTyUiOp" * 3
+WEB_TOKEN = "eyJhbGciOiJ.eyJzdWIi-_.c2lnbmF0dXJl"
 REDACT = Redactor({"home": Path("/srv/demo"), "temp": Path("/srv/temp")}, ["open sesame"])
 
 PROGRAM = """
@@ -61,6 +62,14 @@ def record(message, *args, error=None):
         ("'/srv/demo', /srv/demolition /a/srv/demo", "'<home>', /srv/demolition /a/srv/demo"),
         ("file:///srv/temp/x", "file://<temp>/x"),
         (f"token {TOKEN}.", "token ***."),
+        (f"signed in with hf_oauth_{WEB_TOKEN}.", "signed in with ***."),
+        (f"hf_jwt_{WEB_TOKEN}, hf_oauth_Ab3-_Cd4 hf_abcdef_gh", "***, *** ***"),
+        (f"token_{TOKEN} x{WEB_TOKEN}", "token_*** x***"),
+        ("GET /login/callback?code=Ab3Cd4&state=Ef5Gh6&x=1", "GET /login/callback?code=***&state=***&x=1"),
+        ("POST grant_type=authorization_code&code=Ab3Cd4", "POST grant_type=authorization_code&code=***"),
+        ("refresh_token=Ab3 client_secret=Cd4", "refresh_token=*** client_secret=***"),
+        ('{"id_token": "Ab3", "client_secret": "Cd4"}', '{"id_token": "***", "client_secret": "***"}'),
+        ("in hf_hub_download: exit code=1, state=ready", "in hf_hub_download: exit code=1, state=ready"),
         ("postgresql://me:p@ss@db/labels", "postgresql://***@db/labels"),
         ("GET /queue/data?session_hash=abc123&x=1", "GET /queue/data?session_hash=***&x=1"),
         ('{"session_hash": "abc123"}', '{"session_hash": "***"}'),

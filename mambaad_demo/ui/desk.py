@@ -1,9 +1,11 @@
 """What the pages of stored work share: the store as a visitor may see it, checkpoints, long work."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import gradio as gr
 
@@ -62,7 +64,8 @@ class Desk:
         self._next_look = now()
         self._lock = threading.Lock()
         self.most_unfinished = most_unfinished
-        self._starting = threading.Lock()
+        self._starting: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+        """One for each workspace that starts a batch now."""
 
     def workspace(self, request: gr.Request) -> Workspace:
         """The workspace of who asks.
@@ -85,8 +88,7 @@ class Desk:
             InputError: no files, no such checkpoint or category, or too many batches wait.
             StorageError: the files cannot be taken over.
         """
-        with self._starting:  # two starts at once count each other
-            self._require_few(workspace)
+        with self._counting(workspace):
             return self.runner.start(workspace, spec, files, name=name, actor=SOMEBODY)
 
     def resume_batch(self, workspace: Workspace, job_id: str) -> None:
@@ -95,19 +97,30 @@ class Desk:
         Raises:
             InputError: there is no such batch, it cannot be resumed, or too many wait.
         """
-        with self._starting:
-            self._require_few(workspace)
+        with self._counting(workspace):
             self.runner.resume(workspace, job_id)
 
-    def _require_few(self, workspace: Workspace) -> None:
+    @contextmanager
+    def _counting(self, workspace: Workspace) -> Iterator[None]:
+        """Lets a batch begin where few of its workspace wait; of two that begin there at once the second
+        counts the first. Other workspaces do not wait.
+
+        Raises:
+            InputError: too many wait.
+        """
         if self.most_unfinished is None:
+            yield
             return
-        unfinished = [job for job in jobs.jobs(workspace, at_most=_ALL) if job.state in jobs.UNFINISHED]
-        if len(unfinished) >= self.most_unfinished:
-            raise InputError(
-                f"{len(unfinished)} of your batches wait or run. Start the next one when one of them is done "
-                "or stopped."
-            )
+        with self._lock:
+            lock = self._starting.setdefault(workspace.key, threading.Lock())
+        with lock:
+            unfinished = [job for job in jobs.jobs(workspace, at_most=_ALL) if job.state in jobs.UNFINISHED]
+            if len(unfinished) >= self.most_unfinished:
+                raise InputError(
+                    f"{len(unfinished)} of your batches wait or run. Start the next one when one of them is "
+                    "done or stopped."
+                )
+            yield
 
     def predictor(self, workspace: Workspace, name: str) -> Predictor:
         """A checkpoint with the limits that are in force in a workspace.

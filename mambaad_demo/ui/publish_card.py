@@ -1,7 +1,7 @@
 """The card that sends a checkpoint, or the labels, to a repository of the Hub: shown first, then sent.
 
-On a Space it is the visitor who signs in and sends in their own name; elsewhere the server's token is used,
-if the operator gave it one.
+On a Space it is the visitor who signs in and sends in their own name; elsewhere, among people who share their
+work, the server's token is used, if the operator gave it one. Strangers elsewhere send nothing.
 """
 
 import tempfile
@@ -82,6 +82,7 @@ def build_publish_card(desk: Desk, *, tab: gr.Tab, sign_in: SignIn) -> PublishCa
     ) -> Updates:
         with shown_to_user():
             try:
+                sign_in.require_possible()
                 workspace = desk.workspace(request)
                 with plan(workspace, what, checkpoint, product, repo, public) as made:
                     return shows(made)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mambaad_demo.errors import DemoError, UnknownReleaseError
+from mambaad_demo.errors import DemoError, HubUnreachableError, UnknownReleaseError
 from mambaad_demo.hub.manifest import Release
 from mambaad_demo.hub.self_test import SelfTest
 from mambaad_demo.pipeline import checkpoint_health, model_thread
@@ -132,16 +132,11 @@ class Service:
         return health
 
     def test(self) -> Iterator[str]:
-        """Run the self-test of every checkpoint on this device; yields each name when it is done."""
+        """Run the self-test of every checkpoint that is here on this device; yields each name when it is done
+        or passed over. Releases are fetched for somebody who wants to use them, and not for this."""
         for name in self._catalog.names():
-            try:
-                result = checkpoint_health.test_again(self._catalog, name)
-            except UnknownReleaseError:  # deleted meanwhile
-                self._results.pop(name, None)
-            except DemoError as error:
-                self._keep(name, str(error))
-            else:
-                self._keep(name, result)
+            if self._is_here(name):
+                self._test(name)
             yield name
 
     def join_test(self) -> SelfTestRun:
@@ -171,6 +166,14 @@ class Service:
         """
         return checkpoint_health.card_of(self._catalog, name)
 
+    def _test(self, name: str) -> None:
+        try:
+            self._keep(name, checkpoint_health.test_again(self._catalog, name))
+        except (UnknownReleaseError, HubUnreachableError):  # deleted or let go of meanwhile
+            self._results.pop(name, None)
+        except DemoError as error:
+            self._keep(name, str(error))
+
     def _keep(self, name: str, result: SelfTest | str) -> None:
         """Take a note of a self-test, and of what a failed one has left in memory."""
         self._failed.pop(name, None)
@@ -185,6 +188,11 @@ class Service:
             left = self._failed.get(name)
             if found is not None and (left is None or found is not left()):
                 self._keep(name, found.checkpoint.self_test)
+
+    def _is_here(self, name: str) -> bool:
+        """Whether a checkpoint lies in its folder, or is a release that is loaded, or was when it failed."""
+        is_release = name in self._catalog.release_names()
+        return not is_release or name in self._results or self._catalog.loaded(name) is not None
 
     def _health(self) -> Health:
         self._notice_loaded()

@@ -1,5 +1,7 @@
 """Whose stored work a visitor sees, and what becomes of it."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -81,6 +83,33 @@ def test_a_stranger_starts_and_resumes_no_third_batch_while_two_wait_and_others_
             attempt()
     with pytest.raises(InputError, match="Choose pictures"):  # none were given
         desk.start_batch(desk.workspace(JO), SPEC, [], name="b")
+
+
+@pytest.mark.parametrize("desk", ["strangers"], indirect=True)
+def test_of_two_starts_at_once_a_stranger_has_the_second_counted_and_others_do_not_wait(desk, monkeypatch):
+    desk.most_unfinished = 1
+    begun, go_on = threading.Event(), threading.Event()
+
+    def start(workspace, spec, files, **_):
+        if files:  # many to take over
+            begun.set()
+            assert go_on.wait(30)
+        return begin_batch(desk, MIRA if files else JO)
+
+    monkeypatch.setattr(desk.runner, "start", start)
+    with ThreadPoolExecutor(3) as lane:
+        slow = lane.submit(desk.start_batch, desk.workspace(MIRA), SPEC, ["many"], name="b")
+        assert begun.wait(30)
+        second = lane.submit(desk.start_batch, desk.workspace(MIRA), SPEC, [], name="b")
+        try:
+            lane.submit(desk.start_batch, desk.workspace(JO), SPEC, [], name="b").result(timeout=20)
+            assert not second.done()
+        finally:
+            go_on.set()
+
+        slow.result()
+        with pytest.raises(InputError, match="1 of your batches"):
+            second.result()
 
 
 @pytest.mark.parametrize("desk", ["strangers"], indirect=True)

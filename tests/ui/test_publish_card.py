@@ -18,7 +18,7 @@ from tests.workflow.studies.conftest import line
 __all__ = ["hub", "line", "pauses"]
 
 pytestmark = SENDS_OLD_STYLE
-OPEN_SPACE = SignIn(on_space=True, is_offered=True)
+OPEN_SPACE = SignIn(on_space=True, is_shared=False, is_offered=True)
 OF_THE_SPACE = "hf_TheTokenOfTheSpace"
 OF_SERVER = SimpleNamespace(session_hash="one", request=None)
 
@@ -123,10 +123,35 @@ def test_a_visitor_of_a_space_sends_with_their_own_token_alone(new_card, hub, mo
 
 
 def test_a_space_without_sign_in_offers_nothing(new_card):
-    card = new_card(SignIn(on_space=True, is_offered=False))
+    card = new_card(SignIn(on_space=True, is_shared=False, is_offered=False))
 
     assert not card.parts.show.interactive
     assert not card.parts.send.interactive
+
+
+@pytest.mark.parametrize("is_offered", [False, True])  # Gradio plays a sign-in with the token of the server
+def test_strangers_on_a_machine_of_ones_own_send_nothing_in_the_name_of_its_operator(
+    new_card, hub, monkeypatch, is_offered
+):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    of_operator = new_card()
+    agreed = of_operator.show()[of_operator.parts.agreed]
+    card = new_card(SignIn(on_space=False, is_shared=False, is_offered=is_offered))
+
+    for updates in (card.show(), card.send(agreed), card.send(agreed, request=visitor())):
+        assert "Publishing is off here" in card.words(updates)
+        assert not updates[card.parts.send]["interactive"]
+    assert hub.requests == []
+
+
+def test_a_page_of_strangers_says_that_publishing_is_off(new_card):
+    card = new_card(SignIn(on_space=False, is_shared=False, is_offered=True))
+
+    words = " ".join(str(block.value) for block in card.blocks.blocks.values() if isinstance(block, gr.HTML))
+    assert "Publishing is off here" in words
+    assert "HF_TOKEN" not in words
+    assert not any(isinstance(block, gr.LoginButton) for block in card.blocks.blocks.values())
+    assert not card.parts.show.interactive
 
 
 def test_elsewhere_nobody_is_asked_to_sign_in(new_card):

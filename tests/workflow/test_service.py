@@ -10,6 +10,20 @@ from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.workflow.service import Retention, Service
 from mambaad_demo.workflow.shared_test import FRESH_SECONDS
+from tests.hub.client import REPO, REVISION, hub, parts, pauses
+
+__all__ = ["hub", "parts", "pauses"]
+
+MANIFEST = f"""schema_version = 1
+[[release]]
+name = "parts"
+kind = "folder"
+decoder = "mambaad"
+encoder = "test_efficientnet"
+license = "apache-2.0"
+repo = "{REPO}"
+revision = "{REVISION}"
+"""
 
 
 class Lane:
@@ -25,6 +39,12 @@ class Lane:
 @pytest.fixture
 def catalog(tiny_checkpoint):
     return Catalog(tiny_checkpoint.parent, device="cpu", kernel="torch")
+
+
+@pytest.fixture
+def released(tiny_checkpoint, parts):
+    """The release parts stands in the manifest; the Hub holds it."""
+    (tiny_checkpoint.parent / "manifest.toml").write_text(MANIFEST)
 
 
 @pytest.fixture
@@ -187,6 +207,30 @@ def test_a_version_that_failed_and_was_deleted_no_longer_counts(catalog, service
 
     assert [one.name for one in service.health().checkpoints] == ["tiny"]
     assert service.is_ready
+
+
+def test_a_release_that_is_not_here_is_neither_fetched_nor_failed(released, service, hub):
+    list(service.test())
+
+    assert hub.requests == []
+    assert {one.name: one.passed for one in service.health().checkpoints} == {"tiny": True, "parts": None}
+    assert service.is_ready
+
+
+def test_a_release_that_is_here_is_tested_and_no_failure_once_it_is_out_of_reach(
+    released, service, catalog, hub, tmp_path
+):
+    for parameter in catalog.predictor("parts").checkpoint.detector.decoder.parameters():
+        parameter.data.mul_(3)
+    list(service.test())  # it is let go of
+    assert not service.is_ready
+
+    shutil.rmtree(tmp_path / "cache")
+    hub.fault("*", status=503)
+    list(service.test())
+
+    assert service.is_ready
+    assert catalog.loaded("parts") is None
 
 
 def test_queue_uptime_disk_and_retention_are_told(service, at):
