@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mambaad_demo.storage import jobs, removal
 from mambaad_demo.storage.limits import in_force
 from mambaad_demo.storage.tables import now
 from mambaad_demo.storage.workspace import SHARED, Workspace
+from mambaad_demo.ui.allowance import room_of_asker, take_room
 from mambaad_demo.ui.visits import visitor_behind
 from mambaad_demo.workflow.batch_runner import BatchRunner
 from mambaad_demo.workflow.batches import BatchSpec
@@ -65,7 +67,7 @@ class Desk:
         self._starting = threading.Lock()
 
     def workspace(self, request: gr.Request) -> Workspace:
-        """The workspace of who asks.
+        """The workspace of who asks; among strangers what is written to its files counts as theirs.
 
         Raises:
             InputError: strangers share this server, and the request belongs to no visit of the page.
@@ -76,17 +78,20 @@ class Desk:
         visitor = visitor_behind(request)
         if visitor is None:
             raise InputError("Open the page first, or use a client that keeps one session.")
-        return self._store.of(f"visit-{visitor}"[:_KEY_LENGTH])
+        own = self._store.of(f"visit-{visitor}"[:_KEY_LENGTH])
+        return replace(own, files=own.files.within(room_of_asker()))
 
     def start_batch(self, workspace: Workspace, spec: BatchSpec, files: Sequence[Path], *, name: str) -> str:
         """Take over the files and queue the batch; returns the id of its job.
 
         Raises:
             InputError: no files, no such checkpoint or category, or too many batches wait.
-            StorageError: the files cannot be taken over.
+            StorageError: the files cannot be taken over, or there is no room for what is found.
         """
         with self._starting:  # two starts at once count each other
             self._require_few(workspace)
+            if self.is_private:
+                take_room(0)  # before a batch begins that would fail
             return self.runner.start(workspace, spec, files, name=name, actor=SOMEBODY)
 
     def resume_batch(self, workspace: Workspace, job_id: str) -> None:
