@@ -1,17 +1,20 @@
-"""What the visitor whose request is being answered may still use of the disk.
+"""What the visitor whose request is being answered may still use of the detector and of the disk.
 
 `LocalFilesBlocks` says who asks before a handler runs. What the handler calls finds it here, whichever thread
 it runs in; outside of a request nothing is bounded.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TypeVar
 
-from mambaad_demo.errors import StorageError
+from mambaad_demo.errors import InputError, StorageError
 from mambaad_demo.ui.caps import MEGABYTE, Caps, Disk, Meter
 from mambaad_demo.ui.visit_gate import in_words
+
+Step = TypeVar("Step")
 
 _HOUR = 3600.0
 
@@ -27,6 +30,8 @@ class Allowances:
         """
         self.disk = disk
         megabytes = caps.written_mb_per_hour
+        self.pictures_at_once = caps.pictures_at_once
+        self.pictures = Meter(caps.pictures_per_hour, _HOUR)
         self.written = Meter(None if megabytes is None else megabytes * MEGABYTE, _HOUR)
 
     @contextmanager
@@ -52,6 +57,21 @@ class _Allowance:
     who: str
     visitor: str | None
 
+    def take_pictures(self, count: int) -> None:
+        """As the function of this name."""
+        most = self.shared.pictures_at_once
+        if most is not None and count > most:
+            raise InputError(
+                f"These count as {count} pictures: each once for every checkpoint and for every tile. This "
+                f"server judges at most {most} at once for one visitor. Send fewer, or run your own copy."
+            )
+        if wait := self.shared.pictures.wait(self.who):
+            raise InputError(
+                "This server has judged as many pictures as it may for one visitor for now. "
+                f"Try again in {in_words(wait)}."
+            )
+        self.shared.pictures.add(self.who, count)
+
     def take_room(self, size: int) -> None:
         """As the function of this name."""
         if self.shared.disk is not None and not self.shared.disk.has_room(size):
@@ -68,6 +88,36 @@ class _Allowance:
 
 
 _CURRENT: ContextVar[_Allowance | None] = ContextVar("allowance", default=None)
+
+
+def take_pictures(count: int) -> None:
+    """Count pictures that are to be judged for who asks; those of a batch that is resumed counted before.
+
+    Args:
+        count: a picture counts for each checkpoint that judges it and for each of its tiles.
+
+    Raises:
+        InputError: they are too many at once, or the visitor has had as many as one may.
+    """
+    current = _CURRENT.get()
+    if current is not None:
+        current.take_pictures(count)
+
+
+def counted(steps: Iterable[Step], *, times: int = 1) -> Iterator[Step]:
+    """The same steps; the pictures that the first of them tells as its `total` are taken before the second.
+
+    Args:
+        steps: of long work that judges nothing before it told how much there is.
+        times: how often each picture counts.
+
+    Raises:
+        InputError: as for `take_pictures`.
+    """
+    for number, step in enumerate(steps):
+        if number == 0:
+            take_pictures(times * getattr(step, "total", 0))
+        yield step
 
 
 def take_room(size: int) -> None:

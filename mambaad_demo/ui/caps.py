@@ -37,6 +37,13 @@ class Caps:
     requests_per_minute: int | None = None
     """Events that run a detector."""
 
+    pictures_at_once: int | None = None
+    """Pictures of one batch, set, study, measurement or trial; a picture counts for each checkpoint that
+    judges it and for each of its tiles."""
+
+    pictures_per_hour: int | None = None
+    """Pictures, counted in the same way, of all that runs a detector."""
+
     unfinished_batches: int | None = None
     """Batches that wait or run."""
 
@@ -46,6 +53,8 @@ FOR_STRANGERS = Caps(
     upload_files_per_hour=1000,
     written_mb_per_hour=2048,
     requests_per_minute=60,
+    pictures_at_once=300,
+    pictures_per_hour=600,
     unfinished_batches=2,
 )
 """Where anybody may come."""

@@ -15,7 +15,7 @@ from mambaad_demo.storage import jobs, removal
 from mambaad_demo.storage.limits import in_force
 from mambaad_demo.storage.tables import now
 from mambaad_demo.storage.workspace import SHARED, Workspace
-from mambaad_demo.ui.allowance import room_of_asker, take_room
+from mambaad_demo.ui.allowance import room_of_asker, take_pictures, take_room
 from mambaad_demo.ui.visits import visitor_behind
 from mambaad_demo.workflow.batch_runner import BatchRunner
 from mambaad_demo.workflow.batches import BatchSpec
@@ -85,14 +85,14 @@ class Desk:
         """Take over the files and queue the batch; returns the id of its job.
 
         Raises:
-            InputError: no files, no such checkpoint or category, or too many batches wait.
+            InputError: no files, no such checkpoint or category, too many pictures, or too many batches wait.
             StorageError: the files cannot be taken over, or there is no room for what is found.
         """
         with self._starting:  # two starts at once count each other
             self._require_few(workspace)
             if self.is_private:
                 take_room(0)  # before a batch begins that would fail
-            return self.runner.start(workspace, spec, files, name=name, actor=SOMEBODY)
+            return self.runner.start(workspace, spec, files, name=name, actor=SOMEBODY, admit=take_pictures)
 
     def resume_batch(self, workspace: Workspace, job_id: str) -> None:
         """Go on with a batch that was stopped, interrupted or failed.

@@ -6,7 +6,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from mambaad_demo.errors import CheckpointCorruptError
+from mambaad_demo.errors import CheckpointCorruptError, InputError
 from mambaad_demo.pipeline.cost import Cost
 from mambaad_demo.ui import comparing
 from mambaad_demo.ui.compare_tab import build_compare_tab
@@ -14,6 +14,7 @@ from mambaad_demo.ui.comparing import Comparer
 from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
 from mambaad_demo.ui.inspection import Inspector, Photo
 from mambaad_demo.ui.present_comparison import column_html
+from tests.ui.allowances import few_pictures
 from tests.ui.fakes import FakeCatalog, FakePredictor, bright_spots, prediction
 from tests.ui.test_inspect_tab import DEFECTIVE, GOOD, DrawnShelf, photo, upload
 
@@ -202,3 +203,11 @@ def test_one_checkpoint_alone_disagrees_with_nobody(page):
     (agreement,) = [step["compare-agreement"] for step in steps if step.get("compare-agreement")]
     assert "One vote: reject" in agreement
     assert "disagree" not in agreement
+
+
+def test_a_picture_counts_for_each_checkpoint_that_judges_it(page):
+    source, names = page.first.question.source, ["mambaad", "other"]
+    with few_pictures(1), pytest.raises(InputError, match="count as 2 pictures"):
+        list(Comparer(page.inspector).predictions(source, names, None))
+    with few_pictures(2):
+        assert len(list(Comparer(page.inspector).predictions(source, names, None))) == 2

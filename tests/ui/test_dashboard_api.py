@@ -19,6 +19,7 @@ from mambaad_demo.ui.allowance import Allowances
 from mambaad_demo.ui.caps import Caps
 from mambaad_demo.ui.dashboard_api import build_dashboard_api
 from mambaad_demo.workflow.figures.summary import FigureBook
+from tests.ui.allowances import few_pictures
 from tests.ui.desks import desk_in, desks_for
 from tests.ui.test_inspect_tab import upload
 from tests.workflow.stored import HEIGHT, WIDTH, Scorer, Shelf, inspected, part, parts
@@ -153,6 +154,15 @@ def test_a_pack_needs_no_upload_before_it(api, tmp_path, monkeypatch):
     monkeypatch.setattr(api.pack, "GRADIO_CACHE", str(tmp_path / "not yet there"))
     ((_, pack),) = api.batch(batch=inspected(api.workspace(), parts(1)))
     assert zipfile.is_zipfile(pack)
+
+
+def test_a_stranger_may_send_so_many_pictures_in_one_batch(api, upload):
+    files = [upload(f"{number}.png", part(0.1, number)) for number in range(3)]
+    with few_pictures(2), pytest.raises(gr.Error, match="count as 3 pictures"):
+        api.batch(*files)
+    assert jobs.jobs(api.workspace()) == []
+    with few_pictures(3):
+        assert api.batch(*files)[-1][0]["done"] == 3
 
 
 def test_a_finished_batch_has_one_pack_however_often_it_is_asked_for(api, tmp_path):

@@ -11,6 +11,7 @@ from PIL import Image
 from mambaad_demo.errors import CheckpointCorruptError, HubUnreachableError
 from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.catalog import Loading
+from mambaad_demo.ui.allowance import Allowances
 from mambaad_demo.ui.caps import Caps
 from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
 from mambaad_demo.ui.inspection import Inspector, Photo, Question
@@ -254,3 +255,11 @@ def test_a_checkpoint_that_is_here_is_inspected_with_at_once(page):
     fetch = next(fn for fn in page.blocks.fns.values() if fn.name == "fetch").fn
 
     assert list(fetch("other")) == [gr.skip()]
+
+
+def test_a_stranger_who_had_many_pictures_judged_is_told_so(page):
+    question = page.first.question
+    with Allowances(Caps(pictures_per_hour=1)).of("mira", "mira"):
+        page.inspector.inspect(question)
+        told = page.call("inspect_again", "mambaad", "", question)
+    assert "as many pictures as it may for one visitor" in told["notice"]

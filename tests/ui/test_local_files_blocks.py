@@ -13,7 +13,7 @@ from gradio.processing_utils import hash_seed
 from gradio.routes import App
 
 from mambaad_demo.errors import InputError
-from mambaad_demo.ui.allowance import Allowances
+from mambaad_demo.ui.allowance import Allowances, take_pictures
 from mambaad_demo.ui.caps import GIGABYTE, Caps, Disk, Meter
 from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
@@ -35,9 +35,9 @@ def uploads(tmp_path, monkeypatch):
 def blocks(uploads):
     """Blocks whose handlers hand out a copy of a file, run the detector, and count to three on it.
 
-    A visitor may be given a kilobyte at once.
+    A visitor may be given a kilobyte at once, and have four pictures judged.
     """
-    allowances = Allowances(Caps(written_mb_per_hour=2**-10), Disk(uploads, free_gb=0))
+    allowances = Allowances(Caps(written_mb_per_hour=2**-10, pictures_per_hour=4), Disk(uploads, free_gb=0))
 
     def copy(file):
         with shown_to_user():
@@ -46,6 +46,12 @@ def blocks(uploads):
     def count():
         yield from (1, 2, 3)
 
+    def judge():
+        with shown_to_user():
+            for _ in range(3):
+                yield 0
+                take_pictures(1)
+
     with LocalFilesBlocks(
         visits=Visits(), requests=Meter(2, seconds=60), allowances=allowances, analytics_enabled=False
     ) as blocks:
@@ -53,6 +59,7 @@ def blocks(uploads):
         button.click(copy, file, copied, preprocess=False)
         button.click(lambda: 1, None, number, **MODEL_LANE)
         button.click(count, None, number, **MODEL_LANE)
+        button.click(judge, None, number)
     return blocks
 
 
@@ -138,6 +145,18 @@ def test_the_steps_of_one_request_count_once(blocks):
         for _ in range(2):
             answer = run(blocks, MIRA, 2, iterator=answer["iterator"])
         assert answer["data"] == [3]
+
+
+def test_pictures_count_for_who_asked_in_every_step_of_a_handler(blocks):
+    def judged(who, session):
+        answer = run(blocks, who, 3, session=session)
+        for _ in range(3):
+            answer = run(blocks, who, 3, session=session, iterator=answer["iterator"])
+
+    judged(MIRA, "a")
+    with pytest.raises(gr.Error, match="as many pictures as it may for one visitor"):
+        judged(MIRA, "b")
+    judged(JO, "c")
 
 
 def test_what_runs_no_detector_is_not_counted(blocks, part):
