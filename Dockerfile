@@ -4,7 +4,9 @@
 # Without --gpus it runs on the CPU.
 FROM python:3.12-slim-bookworm
 
-# gcc: Triton compiles a launcher for its kernels. chromium: prints reports as PDF.
+# gcc: Triton compiles a launcher for its kernels. chromium: prints reports as PDF where its sandbox may open user
+# namespaces, which Docker forbids unless `--security-opt seccomp=FILE` names a profile that allows them; elsewhere
+# reports come as HTML.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev chromium \
     && rm -rf /var/lib/apt/lists/*

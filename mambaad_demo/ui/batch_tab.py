@@ -194,7 +194,10 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
             content = report_html(batch_report(workspace, job.id, known_limits=limits))
             ending = "report.html"
             if chromium() is not None:  # without it, the visitor's own browser prints the page
-                content, ending = report_pdf(content), "report.pdf"
+                try:
+                    content, ending = report_pdf(content), "report.pdf"
+                except InputError:  # as in a container that forbids its sandbox
+                    gr.Info("Chromium made no PDF here, so this is the report as HTML.")
             name = present.download_name(job.name, ending)
             return {page.delivery: download(content, name, page.delivery.GRADIO_CACHE)}
 
