@@ -25,5 +25,9 @@ ENV MAMBAAD_HOME=/data GRADIO_SERVER_NAME=0.0.0.0 PYTHONUNBUFFERED=1
 VOLUME /data
 EXPOSE 7860
 HEALTHCHECK --start-period=120s CMD \
-    ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/')"]
+    ["python", "-c", "import http.client, os, sys; \
+port = int(os.environ.get('PORT') or os.environ.get('GRADIO_SERVER_PORT') or 7860); \
+connection = http.client.HTTPConnection('127.0.0.1', port, timeout=20); \
+connection.request('GET', '/healthz'); \
+sys.exit(connection.getresponse().status != 200)"]
 CMD ["python", "app.py"]
