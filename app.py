@@ -55,6 +55,11 @@ def main() -> None:
     )
     mark_orphans(store, runner.left_over() | trainings.left_over())
     caps = Caps() if settings.shared else FOR_STRANGERS
+    disk = Disk(
+        Path(os.environ["GRADIO_TEMP_DIR"]),
+        others=settings.places_of_strangers,
+        most_gb=settings.max_disk_gb,
+    )
     visits = Visits(keep_minutes=settings.retention_minutes)
     desk = Desk(
         store,
@@ -81,6 +86,7 @@ def main() -> None:
         retention_minutes=settings.retention_minutes,
         visits=visits,
         caps=caps,
+        disk=disk,
         service=service,
         sign_in=SignIn(
             on_space=settings.on_space, is_shared=settings.shared, is_offered=settings.offers_sign_in
@@ -96,7 +102,7 @@ def main() -> None:
             on_space=settings.on_space,
             visits=visits,
             caps=caps,
-            disk=Disk(Path(os.environ["GRADIO_TEMP_DIR"]), most_gb=settings.max_disk_gb),
+            disk=disk,
             hosts=settings.trusted_hosts,
             state=service,
         ),

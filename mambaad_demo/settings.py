@@ -73,8 +73,8 @@ class Settings:
     """Largest accepted upload in megabytes, 1 to 4096 (`MAMBAAD_MAX_UPLOAD_MB`)."""
 
     max_disk_gb: int = DEFAULT_MAX_DISK_GB
-    """Gigabytes that the uploads of all visitors may take together, 1 to 100000; half as many in a Space by
-    default (`MAMBAAD_MAX_DISK_GB`)."""
+    """Gigabytes that uploads and downloads may take together, among strangers with their stored work, 1 to
+    100000; half as many in a Space by default (`MAMBAAD_MAX_DISK_GB`)."""
 
     trusted_hosts: tuple[str, ...] = ()
     """Names this server answers to besides its own and address literals, such as a proxy's, in lower case and
@@ -154,6 +154,12 @@ class Settings:
             "checkpoints": (self.checkpoints,),
             "downloaded weights": (Path(HF_HUB_CACHE),),
         }
+
+    @property
+    def places_of_strangers(self) -> tuple[Path, ...]:
+        """What strangers can make grow besides the uploads; nothing where the store is kept."""
+        kinds = () if self.shared else ("store", "batches at work", "trainings", "versions", "rehearsals")
+        return tuple(path for kind in kinds for path in self.places[kind])
 
     @property
     def named_places(self) -> dict[str, Path]:

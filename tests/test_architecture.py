@@ -135,3 +135,26 @@ def test_importing_the_app_builds_nothing():
     )
 
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
+
+
+def test_temporary_folders_of_ours_can_be_told_from_others():
+    """The janitor goes by names to delete what killed processes left; what has a `dir` lies in ours."""
+    kinds = {"TemporaryDirectory", "NamedTemporaryFile", "TemporaryFile", "mkdtemp", "mkstemp"}
+    calls = [
+        (_name(path), node)
+        for path in SOURCES
+        if path.is_relative_to(PACKAGE)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in kinds
+    ]
+    named = {
+        (name, node.lineno): {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        for name, node in calls
+    }
+
+    assert len(named) > 5
+    assert [
+        place
+        for place, how in named.items()
+        if "dir" not in how and not how.get("prefix", "").startswith("f'{PREFIX}")
+    ] == []

@@ -1,5 +1,6 @@
 """The README's front matter, commands, settings and tree are true."""
 
+import inspect
 import re
 import subprocess
 from importlib.metadata import version
@@ -12,6 +13,7 @@ from typer.main import get_command
 
 from mambaad_demo.__main__ import app as command_line
 from mambaad_demo.settings import Settings
+from mambaad_demo.ui.shutdown import end_for_certain
 
 ROOT = Path(__file__).parent.parent
 _, FRONT_MATTER, TEXT = (ROOT / "README.md").read_text(encoding="utf-8").split("---\n", 2)
@@ -167,3 +169,10 @@ def test_no_tracked_file_names_a_place_on_somebody_s_machine(tracked):
         and place.search(content)
     ]
     assert found == []
+
+
+def test_a_server_is_given_longer_to_end_than_it_may_take():
+    ((takes, given),) = re.findall(r"ends within (\d+) seconds: give it \d+ .* -t (\d+)", TEXT)
+
+    assert int(takes) == inspect.signature(end_for_certain).parameters["after"].default
+    assert int(given) > int(takes)

@@ -55,6 +55,17 @@ def test_places_leave_out_a_store_that_lies_elsewhere(tmp_path):
     assert there.places["store"] == ()
 
 
+def test_the_disk_quota_covers_what_strangers_store_and_no_store_that_is_kept(tmp_path):
+    kept, strangers = (
+        Settings.from_env({"MAMBAAD_HOME": str(tmp_path), "MAMBAAD_SHARED": shared}) for shared in "10"
+    )
+
+    assert kept.places_of_strangers == ()
+    for name in ("mambaad.db", "files", "batches", "trainings", "versions", "replay"):
+        assert tmp_path / name in strangers.places_of_strangers
+    assert strangers.uploads not in strangers.places_of_strangers
+
+
 def test_every_variable_is_read(tmp_path):
     settings = Settings.from_env(
         {

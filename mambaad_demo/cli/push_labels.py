@@ -9,6 +9,7 @@ import typer
 from mambaad_demo.cli.options import errors_shown
 from mambaad_demo.cli.plans import DryRun, Public, Repo, carry_out
 from mambaad_demo.cli.store import open_store, say_left_out
+from mambaad_demo.data.temporary import PREFIX
 from mambaad_demo.workflow.exchange.exporting import ExportKind
 from mambaad_demo.workflow.exchange.publishing import labels_plan
 
@@ -29,7 +30,7 @@ def push_labels(
     dry_run: DryRun = False,
 ) -> None:
     """Send labels, masks and pictures to a data set of the Hub, without the names of those who labeled."""
-    with errors_shown(), tempfile.TemporaryDirectory() as folder:
+    with errors_shown(), tempfile.TemporaryDirectory(prefix=f"{PREFIX}publish-") as folder:
         plan, facts = labels_plan(
             open_store(),
             Path(folder, "labels"),

@@ -3,13 +3,15 @@
 A file appears whole or not at all, and is never changed. Which files are needed is the tables' business.
 """
 
+import copy
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 import fsspec
 from fsspec import AbstractFileSystem
@@ -53,17 +55,30 @@ class FileStore:
                 "MAMBAAD_FILES_URL names no place this machine can write to. Check its beginning, and that "
                 "the driver for it is installed."
             ) from error
+        self._take_room: Callable[[int], None] | None = None
+
+    def within(self, take_room: Callable[[int], None]) -> Self:
+        """The same files for who may not write any amount.
+
+        Args:
+            take_room: asked before a new file is written, with its bytes; raises `StorageError` to refuse it.
+        """
+        other = copy.copy(self)
+        other._take_room = take_room
+        return other
 
     def write(self, kind: FileKind, sha256: str, content: bytes) -> None:
         """Keep a file; one that is there already is left alone.
 
         Raises:
-            StorageError: it cannot be written, for instance because the disk is full.
+            StorageError: it cannot be written, for instance because the disk is full, or may not be.
         """
         path = self._path(kind, sha256)
         with _translated("A file could not be written to the store: the disk may be full. Make room."):
             if self._system.exists(path):
                 return
+            if self._take_room is not None:
+                self._take_room(len(content))
             self._system.makedirs(self._folder(kind, sha256), exist_ok=True)
             partial = f"{path}.{secrets.token_hex(6)}{_PARTIAL}"
             try:

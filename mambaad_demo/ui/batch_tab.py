@@ -4,6 +4,7 @@ Judging and storing are the batch runner's; a closed tab changes nothing, since 
 store holds.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from mambaad_demo.ui.batch_page import REFUSED, TABLE, BatchPage, draw_batch_pag
 from mambaad_demo.ui.desk import SOMEBODY, Desk
 from mambaad_demo.ui.inspect_tab import Updates
 from mambaad_demo.ui.messages import shown_to_user
-from mambaad_demo.ui.uploads import download, new_folder, uploaded_path
+from mambaad_demo.ui.uploads import download, made_once, uploaded_path
 from mambaad_demo.workflow import rendering, result_pack
 from mambaad_demo.workflow.batch_runner import batch_facts
 from mambaad_demo.workflow.batches import BatchSpec
@@ -181,9 +182,9 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
             workspace = desk.workspace(request)
             job = batch_facts(workspace, chosen_job(job_id))
             name = present.download_name(job.name, "results.zip")
-            folder = new_folder(page.delivery.GRADIO_CACHE)
-            result_pack.write_zip(workspace, job.id, folder / name)
-            return {page.delivery: str(folder / name)}
+            write = partial(result_pack.write_zip, workspace, job.id)
+            key = result_pack.fingerprint(workspace, job.id)
+            return {page.delivery: made_once(write, key, name, page.delivery.GRADIO_CACHE)}
 
     def prepare_report(job_id: str | None, request: gr.Request) -> Updates:
         with shown_to_user():
@@ -193,7 +194,10 @@ def build_batch_tab(desk: Desk, *, tab: gr.Tab) -> BatchPage:
             content = report_html(batch_report(workspace, job.id, known_limits=limits))
             ending = "report.html"
             if chromium() is not None:  # without it, the visitor's own browser prints the page
-                content, ending = report_pdf(content), "report.pdf"
+                try:
+                    content, ending = report_pdf(content), "report.pdf"
+                except InputError:  # as in a container that forbids its sandbox
+                    gr.Info("Chromium made no PDF here, so this is the report as HTML.")
             name = present.download_name(job.name, ending)
             return {page.delivery: download(content, name, page.delivery.GRADIO_CACHE)}
 

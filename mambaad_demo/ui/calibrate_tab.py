@@ -17,6 +17,7 @@ from mambaad_demo.storage import limits
 from mambaad_demo.storage.limits import Rejudged
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui import limit_trials, present, present_calibrate
+from mambaad_demo.ui.allowance import counted
 from mambaad_demo.ui.calibrate_page import CalibratePage, draw_calibrate_page
 from mambaad_demo.ui.desk import SOMEBODY, Desk
 from mambaad_demo.ui.dropdowns import relisted
@@ -150,7 +151,7 @@ def build_calibrate_tab(desk: Desk, *, tab: gr.Tab) -> CalibratePage:
                 predictor = chosen(checkpoint, tiles)
                 rates = limit_trials.rates_of(check_rate, reject_rate)
                 free |= labels_button(workspace, predictor, category)
-                for step in steps(workspace, predictor, rates):
+                for step in counted(steps(workspace, predictor, rates), times=predictor.tiles**2):
                     if isinstance(step, Measured):
                         trial = Trial.of(predictor, step)
                         yield {

@@ -14,6 +14,7 @@ from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.storage.limits import category_name
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui import limit_trials
+from mambaad_demo.ui.allowance import counted
 from mambaad_demo.ui.desk import SOMEBODY, Desk
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.uploads import uploaded_path
@@ -67,7 +68,7 @@ def build_calibration_api(desk: Desk) -> None:
             rates = wanted_rates(reject_rate, check_rate)
             if sent:
                 steps = calibrating.measure_photos(predictor, sent, name, rates=rates or DEFAULT_RATES)
-                tried: Measured | None = calibrating.outcome(steps)
+                tried: Measured | None = calibrating.outcome(counted(steps, times=predictor.tiles**2))
             else:
                 tried = replaced(workspace, predictor, name, rates)
             changed = None

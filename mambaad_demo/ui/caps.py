@@ -1,15 +1,16 @@
-"""How much one visitor may use, and how much all uploads together may take of the disk."""
+"""How much one visitor may use, and how much all that visitors make the server write may take of the disk."""
 
 import math
 import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+MEGABYTE = 2**20
 GIGABYTE = 2**30
 MOST_UPLOAD_GB = 20
 AT_ONE_ADDRESS = 4
@@ -44,11 +45,22 @@ class Caps:
     upload_files_per_hour: int | None = None
     """Uploaded files."""
 
+    written_mb_per_hour: int | None = None
+    """Megabytes that the server writes for a visitor: downloads and, in a store of their own, pictures, maps
+    and previews."""
+
     requests_per_minute: int | None = None
     """Events that run a detector."""
 
     unfinished_requests: int | None = None
     """Events that wait in the queue or run."""
+
+    pictures_at_once: int | None = None
+    """Pictures of one batch, set, study, measurement or trial; a picture counts for each checkpoint that
+    judges it and for each of its tiles."""
+
+    pictures_per_hour: int | None = None
+    """Pictures, counted in the same way, of all that runs a detector."""
 
     unfinished_batches: int | None = None
     """Batches that wait or run."""
@@ -57,8 +69,11 @@ class Caps:
 FOR_STRANGERS = Caps(
     upload_mb_per_hour=1024,
     upload_files_per_hour=1000,
+    written_mb_per_hour=2048,
     requests_per_minute=60,
     unfinished_requests=6,
+    pictures_at_once=300,
+    pictures_per_hour=600,
     unfinished_batches=2,
 )
 """Where anybody may come."""
@@ -133,12 +148,13 @@ class Allowance:
 
 
 class Disk:
-    """Whether there is room for uploads; safe to share between threads."""
+    """Whether there is room for what visitors make the server write; safe to share between threads."""
 
     def __init__(
         self,
         uploads: Path,
         *,
+        others: Sequence[Path] = (),
         most_gb: float = MOST_UPLOAD_GB,
         free_gb: float = 1,
         look_seconds: float = 5,
@@ -146,37 +162,62 @@ class Disk:
     ) -> None:
         """
         Args:
-            uploads: the folder they lie in; need not exist yet.
-            most_gb: gigabytes that they may take together.
-            free_gb: gigabytes that must stay free on their disk.
-            look_seconds: for how long a measurement is good.
+            uploads: the folder of uploads and downloads; need not exist yet.
+            others: more files and folders that count, which need not exist.
+            most_gb: gigabytes that all of it may take together.
+            free_gb: gigabytes that must stay free on the disk of the uploads.
+            look_seconds: for how long a measurement is good; ten times as long as it took, if that is longer.
             clock: seconds that only grow.
         """
         self.uploads = uploads
+        self._others = tuple(others)
         self._most = most_gb * GIGABYTE
         self._free = free_gb * GIGABYTE
         self._look_seconds = look_seconds
         self._clock = clock
         self._next_look = -math.inf
-        self._has_room = True
+        self._room = 0.0
         self._lock = threading.Lock()
 
-    def has_room(self) -> bool:
-        """Whether one more upload is welcome, as of a few seconds ago."""
+    def has_room(self, size: int = 0) -> bool:
+        """Whether one more file is welcome, as of a few seconds ago; it then counts as written.
+
+        Args:
+            size: its bytes; 0 where they are not known yet.
+        """
         with self._lock:
-            if self._clock() >= self._next_look:
+            start = self._clock()
+            if start >= self._next_look:
                 self.uploads.mkdir(parents=True, exist_ok=True)
                 free = shutil.disk_usage(self.uploads).free
-                self._has_room = free >= self._free and size_of(self.uploads) <= self._most
-                self._next_look = self._clock() + self._look_seconds
-            return self._has_room
+                self._room = min(free - self._free, self._most - size_of(self.uploads, *self._others))
+                end = self._clock()
+                self._next_look = end + max(self._look_seconds, 10 * (end - start))
+            if self._room < size:
+                return False
+            self._room -= size
+            return True
 
 
-def size_of(folder: Path) -> int:
-    """Bytes of all files below a folder; those that vanish meanwhile do not count."""
+def size_of(*places: Path) -> int:
+    """Bytes of files and of all files below folders; one of several names counts once, and those that vanish
+    meanwhile do not count."""
+    sizes: dict[tuple[int, int], int] = {}
     total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with suppress(FileNotFoundError):
-                total += Path(place, name).lstat().st_size
-    return total
+    for path in _files(places):
+        with suppress(FileNotFoundError):
+            facts = path.lstat()
+            if facts.st_nlink > 1:
+                sizes[facts.st_dev, facts.st_ino] = facts.st_size
+            else:
+                total += facts.st_size
+    return total + sum(sizes.values())
+
+
+def _files(places: Sequence[Path]) -> Iterator[Path]:
+    for place in places:
+        if place.is_dir():
+            for folder, _, names in os.walk(place):
+                yield from (Path(folder, name) for name in names)
+        else:
+            yield place

@@ -13,6 +13,7 @@ from mambaad_demo.pipeline.comparison import compare
 from mambaad_demo.pipeline.cost import Cost, measure_cost, time_passes
 from mambaad_demo.pipeline.prediction import Prediction
 from mambaad_demo.pipeline.set_comparison import Progress, SetComparison, compare_set
+from mambaad_demo.ui.allowance import counted, take_pictures
 from mambaad_demo.ui.inspection import Inspector, Photo
 from mambaad_demo.ui.samples import SamplePart
 
@@ -47,10 +48,12 @@ class Comparer:
         """The judgements one after another, each as soon as it is there.
 
         Raises:
-            InputError: the choice, the picture or the category is refused.
+            InputError: the choice, the picture or the category is refused, or the visitor has had as many
+                pictures as one may.
             CheckpointError: a checkpoint cannot be loaded.
         """
         self.require_choice(checkpoints)
+        take_pictures(len(checkpoints))
         picture = self._inspector.picture(source)
         predictors = [self._inspector.predictor(name) for name in checkpoints]
         judged = compare(predictors, picture, category=category)
@@ -63,13 +66,13 @@ class Comparer:
         """Progress, at last the comparison; see `compare_set`.
 
         Raises:
-            InputError: the choice, all pictures or the category are refused.
+            InputError: the choice, all pictures or the category are refused, or the visitor has had as many
+                pictures as one may.
             CheckpointError: a checkpoint cannot be loaded.
         """
         self.require_choice(checkpoints)
-        return compare_set(
-            [self._inspector.predictor(name) for name in checkpoints], pictures, category=category
-        )
+        predictors = [self._inspector.predictor(name) for name in checkpoints]
+        return counted(compare_set(predictors, pictures, category=category), times=len(predictors))
 
     def categories(self, checkpoints: Sequence[str]) -> tuple[str, ...]:
         """Categories that all of these checkpoints know, as the first one orders them.

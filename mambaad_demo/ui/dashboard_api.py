@@ -4,6 +4,7 @@ The components only describe the arguments and answers; nobody sees them.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -15,7 +16,7 @@ from mambaad_demo.storage.jobs import UNFINISHED, JobFacts
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui.desk import Desk
 from mambaad_demo.ui.messages import shown_to_user
-from mambaad_demo.ui.uploads import new_folder, uploaded_path
+from mambaad_demo.ui.uploads import made_once, uploaded_path
 from mambaad_demo.workflow import result_pack
 from mambaad_demo.workflow.batch_runner import batch_facts
 from mambaad_demo.workflow.batches import BatchSpec
@@ -93,9 +94,9 @@ def build_dashboard_api(desk: Desk, book: FigureBook) -> None:
             if batch_facts(workspace, batch).state in UNFINISHED:
                 yield batch_json(workspace, batch), None
                 return
-            folder = new_folder(pack.GRADIO_CACHE)
-            result_pack.write_zip(workspace, batch, folder / "results.zip")
-            yield batch_json(workspace, batch), str(folder / "results.zip")
+            write = partial(result_pack.write_zip, workspace, batch)
+            key = result_pack.fingerprint(workspace, batch)
+            yield batch_json(workspace, batch), made_once(write, key, "results.zip", pack.GRADIO_CACHE)
 
     def label(
         request: gr.Request,

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -16,6 +17,7 @@ from mambaad_demo.storage import jobs, removal
 from mambaad_demo.storage.limits import in_force
 from mambaad_demo.storage.tables import now
 from mambaad_demo.storage.workspace import SHARED, Workspace
+from mambaad_demo.ui.allowance import room_of_asker, take_pictures, take_room
 from mambaad_demo.ui.visits import visitor_behind
 from mambaad_demo.workflow.batch_runner import BatchRunner
 from mambaad_demo.workflow.batches import BatchSpec
@@ -68,7 +70,7 @@ class Desk:
         """One for each workspace that starts a batch now."""
 
     def workspace(self, request: gr.Request) -> Workspace:
-        """The workspace of who asks.
+        """The workspace of who asks; among strangers what is written to its files counts as theirs.
 
         Raises:
             InputError: strangers share this server, and the request belongs to no visit of the page.
@@ -79,17 +81,20 @@ class Desk:
         visitor = visitor_behind(request)
         if visitor is None:
             raise InputError("Open the page first, or use a client that keeps one session.")
-        return self._store.of(f"visit-{visitor}"[:_KEY_LENGTH])
+        own = self._store.of(f"visit-{visitor}"[:_KEY_LENGTH])
+        return replace(own, files=own.files.within(room_of_asker()))
 
     def start_batch(self, workspace: Workspace, spec: BatchSpec, files: Sequence[Path], *, name: str) -> str:
         """Take over the files and queue the batch; returns the id of its job.
 
         Raises:
-            InputError: no files, no such checkpoint or category, or too many batches wait.
-            StorageError: the files cannot be taken over.
+            InputError: no files, no such checkpoint or category, too many pictures, or too many batches wait.
+            StorageError: the files cannot be taken over, or there is no room for what is found.
         """
         with self._counting(workspace):
-            return self.runner.start(workspace, spec, files, name=name, actor=SOMEBODY)
+            if self.is_private:
+                take_room(0)  # before a batch begins that would fail
+            return self.runner.start(workspace, spec, files, name=name, actor=SOMEBODY, admit=take_pictures)
 
     def resume_batch(self, workspace: Workspace, job_id: str) -> None:
         """Go on with a batch that was stopped, interrupted or failed.

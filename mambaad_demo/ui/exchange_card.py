@@ -1,5 +1,6 @@
 """The card of the Review page that takes labels to other tools and back."""
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -11,7 +12,7 @@ from mambaad_demo.ui.inspect_page import fragment
 from mambaad_demo.ui.inspect_tab import Updates
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.templates import render
-from mambaad_demo.ui.uploads import new_folder, uploaded_path
+from mambaad_demo.ui.uploads import made_once, uploaded_path
 from mambaad_demo.workflow.exchange.exporting import ExportFacts, ExportKind, export
 from mambaad_demo.workflow.exchange.importing import ImportFacts, ImportKind, import_labels
 
@@ -54,10 +55,14 @@ def build_exchange_card(desk: Desk, *, product: gr.Dropdown) -> None:
 
     def send(kind: str, product: str, request: gr.Request) -> Updates:
         with shown_to_user():
-            folder = new_folder(delivery.GRADIO_CACHE)
-            target = folder / f"labels-{kind}.zip"
-            facts = export(desk.workspace(request), target, ExportKind(kind), product=product or None)
-            return {delivery: str(target), result: _exported(facts)}
+            workspace, form = desk.workspace(request), ExportKind(kind)
+            told: list[ExportFacts] = []
+
+            def write(target: Path) -> None:
+                told.append(export(workspace, target, form, product=product or None))
+
+            path = made_once(write, None, f"labels-{form.value}.zip", delivery.GRADIO_CACHE)
+            return {delivery: path, result: _exported(told[0])}
 
     def receive(kind: str, product: str, upload: dict[str, Any] | None, request: gr.Request) -> Updates:
         with shown_to_user():

@@ -14,6 +14,7 @@ from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.pipeline.prediction import Prediction
 from mambaad_demo.pipeline.predictor import Predictor
+from mambaad_demo.ui.allowance import take_pictures
 from mambaad_demo.ui.samples import SamplePart, SampleShelf
 
 
@@ -89,9 +90,11 @@ class Inspector:
         """Judge the picture in question.
 
         Raises:
-            InputError: the picture is gone, cannot be read or is too large, or the category is unknown.
+            InputError: the picture is gone, cannot be read or is too large, the category is unknown, or the
+                visitor has had as many pictures as one may.
             CheckpointError: the checkpoint cannot be loaded.
         """
+        take_pictures(1)
         predictor = self.predictor(question.checkpoint)
         picture = self.picture(question.source)
         prediction = model_thread.run(predictor.predict, picture, category=question.category)

@@ -6,12 +6,13 @@ import gradio as gr
 
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.ui import present
+from mambaad_demo.ui.allowance import Allowances
 from mambaad_demo.ui.api import build_api
 from mambaad_demo.ui.assets import text
 from mambaad_demo.ui.batch_tab import build_batch_tab
 from mambaad_demo.ui.calibrate_tab import build_calibrate_tab
 from mambaad_demo.ui.calibration_api import build_calibration_api
-from mambaad_demo.ui.caps import Allowance, Caps
+from mambaad_demo.ui.caps import Allowance, Caps, Disk
 from mambaad_demo.ui.compare_tab import build_compare_tab
 from mambaad_demo.ui.comparing import Comparer
 from mambaad_demo.ui.dashboard_api import build_dashboard_api
@@ -47,6 +48,7 @@ def build_app(
     retention_minutes: int,
     visits: Visits,
     caps: Caps,
+    disk: Disk | None = None,
     service: Service | None = None,
     sign_in: SignIn = SERVER,
     on_space: bool = False,
@@ -60,6 +62,7 @@ def build_app(
         retention_minutes: minutes until a visitor's files are deleted.
         visits: whose is what; the same as `launch_options` takes.
         caps: what one visitor may ask for.
+        disk: whether there is room for what is written; None for any amount.
         service: facts of this server; by default one that knows no folders.
         sign_in: in whose name something is sent to the Hub.
         on_space: whether a Hugging Face Space serves it.
@@ -100,6 +103,7 @@ def build_app(
         visits=visits,
         requests=Allowance(caps.requests_per_minute, seconds=60),
         unfinished=caps.unfinished_requests,
+        allowances=Allowances(caps, disk),
         title=TITLE,
         analytics_enabled=False,
         delete_cache=delete_cache(retention_minutes),

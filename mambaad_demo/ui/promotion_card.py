@@ -16,6 +16,7 @@ from mambaad_demo.storage.limits import in_force
 from mambaad_demo.storage.promotions import NOTHING
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui import present, present_promotion
+from mambaad_demo.ui.allowance import take_pictures
 from mambaad_demo.ui.desk import SOMEBODY, Desk
 from mambaad_demo.ui.dropdowns import relisted
 from mambaad_demo.ui.inspect_tab import Updates
@@ -161,6 +162,7 @@ def build_promotion_card(
         steps: Generator[Progress | Trial, None, Result], workspace: Workspace, asked: Tried
     ) -> Generator[Updates, None, Result]:
         """Show progress and the trial on the way; returns what comes out in the end."""
+        is_counted = False
         while True:
             try:
                 told = next(steps)
@@ -170,6 +172,9 @@ def build_promotion_card(
             if isinstance(told, Trial):
                 yield decidable(workspace, told, asked)
             else:
+                if not is_counted:
+                    take_pictures(told.total)
+                    is_counted = True
                 yield {card.result: present_promotion.progress_html(told, asked.version)}
 
     def guarded(steps: Iterator[Updates], *, is_tried: bool) -> Iterator[Updates]:

@@ -13,13 +13,16 @@ from pathlib import Path
 
 import gradio as gr
 
+from mambaad_demo.data.temporary import PREFIX
 from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.hub.checkpoints import load_folder
 from mambaad_demo.hub.publishing import PushPlan, checkpoint_plan, push
+from mambaad_demo.hub.self_test import GOLDEN_IMAGES
 from mambaad_demo.pipeline import model_thread
 from mambaad_demo.storage import labels
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui import present, present_publish
+from mambaad_demo.ui.allowance import take_pictures, take_room
 from mambaad_demo.ui.desk import Desk
 from mambaad_demo.ui.dropdowns import relisted, still
 from mambaad_demo.ui.inspect_page import fragment
@@ -119,11 +122,13 @@ def build_publish_card(desk: Desk, *, tab: gr.Tab, sign_in: SignIn) -> PublishCa
         if not repo:
             raise InputError("Name the repository it should go to, as owner/name.")
         if what == Sent.CHECKPOINT:
+            take_pictures(GOLDEN_IMAGES)  # its self-test
             folder = desk.catalog.predictor(checkpoint).checkpoint.folder
             loaded = model_thread.run(load_folder, folder, device="cpu")
             yield checkpoint_plan(loaded, repo, private=not public)
             return
-        with tempfile.TemporaryDirectory() as folder_name:
+        take_room(0)
+        with tempfile.TemporaryDirectory(prefix=f"{PREFIX}publish-") as folder_name:
             made, _ = labels_plan(
                 workspace,
                 Path(folder_name) / "labels",

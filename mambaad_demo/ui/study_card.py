@@ -10,6 +10,7 @@ from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.storage import labels, studies
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui import present, present_study
+from mambaad_demo.ui.allowance import counted
 from mambaad_demo.ui.assets import text
 from mambaad_demo.ui.desk import SOMEBODY, Desk
 from mambaad_demo.ui.dropdowns import relisted, still
@@ -88,7 +89,8 @@ def build_study_card(desk: Desk, *, tab: gr.Tab) -> StudyCard:
             try:
                 workspace = desk.workspace(request)
                 spec = study_spec(product, checkpoint, kind, choice, parts, shots, seed)
-                for step in run_study(workspace, desk.predictor(workspace, spec.checkpoint), spec):
+                predictor = desk.predictor(workspace, spec.checkpoint)
+                for step in counted(run_study(workspace, predictor, spec), times=predictor.tiles**2):
                     if isinstance(step, Study):
                         number = save_study(workspace, step, actor=SOMEBODY)
                         yield {**working(False), **shows(workspace, number, step)}

@@ -5,11 +5,14 @@ a damaged one ends in an error without words, and its `File` leaves an empty fil
 Decoding is the business of `data.uploads`.
 """
 
+import hmac
+import os
 import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +22,17 @@ from gradio.queueing import Queue
 from gradio.utils import get_upload_folder
 
 from mambaad_demo.errors import InputError
+from mambaad_demo.ui.allowance import Allowances, take_room, visitor
 from mambaad_demo.ui.askers import asker
 from mambaad_demo.ui.caps import AT_ONE_ADDRESS, Allowance, Asker
 from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
 from mambaad_demo.ui.visit_gate import in_words
-from mambaad_demo.ui.visits import Visits, browser_behind, browser_of, is_file_in
+from mambaad_demo.ui.visits import Visits, browser_behind, browser_of, is_file_in, visitor_behind
 
 _NO_UPLOAD = "That is no uploaded file. Upload the picture itself."
+_KEY = secrets.token_bytes(32)
+"""Without it nobody tells in which folder somebody's file lies."""
 
 
 def uploaded_path(payload: Mapping[str, Any] | None) -> Path | None:
@@ -46,29 +52,56 @@ def uploaded_path(payload: Mapping[str, Any] | None) -> Path | None:
     return Path(text).resolve()
 
 
-def new_folder(cache: str) -> Path:
-    """An empty folder for files to be downloaded, whose name nobody guesses; its files are deleted in time as
-    uploads are.
-
-    Args:
-        cache: `GRADIO_CACHE` of the component that hands them out; need not exist yet.
-    """
-    folder = Path(cache) / secrets.token_urlsafe(32)
-    folder.mkdir(parents=True, mode=0o700)
-    return folder
-
-
 def download(content: bytes, name: str, cache: str) -> str:
-    """Path of a new file to be downloaded; equal contents of two visitors are two files.
+    """Path of a file to be downloaded; who asks again for the same is given the same one.
 
     Args:
         content: what is in it.
         name: what it is called; folders in the name are ignored.
         cache: `GRADIO_CACHE` of the component that hands it out.
+
+    Raises:
+        StorageError: there is no room for it, or the visitor has had as much as one may.
     """
-    path = new_folder(cache) / Path(name).name
-    path.write_bytes(content)
+    return made_once(lambda path: path.write_bytes(content), sha256(content).hexdigest(), name, cache)
+
+
+def made_once(write: Callable[[Path], object], key: str | None, name: str, cache: str) -> str:
+    """Path of a file to be downloaded, in a folder whose name nobody guesses; deleted in time as uploads are.
+    Equal files of two visitors are two.
+
+    Args:
+        write: writes it to a path of the same ending; not called where the visitor has the file of this key
+            and name already.
+        key: tells contents apart; None for one that is always new.
+        name: what it is called; folders in the name are ignored.
+        cache: `GRADIO_CACHE` of the component that hands it out; need not exist yet.
+
+    Raises:
+        StorageError: there is no room for it, or the visitor has had as much as one may.
+    """
+    path = Path(cache) / _folder_name(key, name) / Path(name).name
+    with suppress(FileNotFoundError):
+        os.utime(path)  # its time begins anew
+        return str(path)
+    take_room(0)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    partial = path.with_name(f"{secrets.token_hex(8)}{path.suffix}")
+    try:
+        write(partial)
+        take_room(partial.stat().st_size)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     return str(path)
+
+
+def _folder_name(key: str | None, name: str) -> str:
+    whose = visitor()
+    if key is None or whose is None:
+        return secrets.token_urlsafe(32)
+    return hmac.digest(_KEY, repr((whose, key, name)).encode(), "sha256").hex()
 
 
 class _UploadApart(route_utils.GradioUploadFile):
@@ -185,12 +218,19 @@ class LocalFilesBlocks(gr.Blocks):
     """Blocks whose events fetch no address and run for the visitor alone to whom session and files belong."""
 
     def __init__(
-        self, *, visits: Visits, requests: Allowance, unfinished: int | None = None, **options: Any
+        self,
+        *,
+        visits: Visits,
+        requests: Allowance,
+        allowances: Allowances,
+        unfinished: int | None = None,
+        **options: Any,
     ) -> None:
         """
         Args:
             visits: whose is what.
             requests: how many events that run a detector a visitor may ask for.
+            allowances: what else a visitor may use.
             unfinished: how many events of a visitor may wait or run; None for any number.
             options: as `gradio.Blocks` takes them.
         """
@@ -199,6 +239,7 @@ class LocalFilesBlocks(gr.Blocks):
         keep_uploads_apart()
         self.visits = visits
         self.requests = requests
+        self.allowances = allowances
 
     def queue(self, *args: Any, **kwargs: Any) -> "LocalFilesBlocks":
         """As Gradio's, but nobody fills it alone."""
@@ -220,7 +261,8 @@ class LocalFilesBlocks(gr.Blocks):
                 self._require_own(request, inputs)
                 if kwargs.get("iterator") is None and block_fn.concurrency_id == MODEL_LANE["concurrency_id"]:
                     self._count(request)
-        output = await super().process_api(block_fn, inputs, *args, **kwargs)
+        with self.allowances.of(_who_asks(requests[0]), visitor_behind(requests[0])):
+            output = await super().process_api(block_fn, inputs, *args, **kwargs)
         folder = get_upload_folder()
         for path in _texts(output.get("data")):
             if path.startswith(folder):
@@ -246,10 +288,9 @@ class LocalFilesBlocks(gr.Blocks):
         Raises:
             InputError: the visitor asked for more than one may just now.
         """
-        http = getattr(request, "request", None)
-        if http is None:
+        if getattr(request, "request", None) is None:
             return
-        who = _who(http)
+        who = _who_asks(request)
         if wait := self.requests.wait(who):
             most = self.requests.most or 0
             raise InputError(
@@ -257,3 +298,9 @@ class LocalFilesBlocks(gr.Blocks):
                 f"{AT_ONE_ADDRESS * most:.0f} for one network address. Try again in {in_words(wait)}."
             )
         self.requests.add(who, 1)
+
+
+def _who_asks(request: gr.Request | None) -> Asker:
+    """Whose use is counted; nobody's where nobody sent the request."""
+    http = getattr(request, "request", None)
+    return Asker("", "") if http is None else asker(http.scope, browser_behind(request))

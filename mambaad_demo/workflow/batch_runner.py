@@ -60,20 +60,37 @@ class BatchRunner:
         self._is_closing = False
 
     def start(
-        self, workspace: Workspace, spec: BatchSpec, files: Sequence[Path], *, name: str, actor: str
+        self,
+        workspace: Workspace,
+        spec: BatchSpec,
+        files: Sequence[Path],
+        *,
+        name: str,
+        actor: str,
+        admit: Callable[[int], None] = lambda count: None,
     ) -> str:
         """Take over the files and queue the batch; returns the id of its job.
 
+        Args:
+            workspace: whose batch it is.
+            spec: what is asked for.
+            files: pictures and zip files; their owner may delete them afterwards.
+            name: what people call the batch.
+            actor: who asks.
+            admit: given the number of pictures, each tile counted; raises `InputError` for too many.
+
         Raises:
-            InputError: no files, no such checkpoint or category, or too many batches wait.
+            InputError: no files, no such checkpoint or category, too many pictures, or too many batches wait.
             StorageError: the files cannot be taken over.
         """
         if not files:
             raise InputError("Choose pictures or a zip file first.")
         self._require_room()
-        require_possible(spec, in_force(workspace, self._catalog.predictor(spec.checkpoint)))
-        pictures_of(files)  # refuses what cannot be a batch while its owner is still looking
+        predictor = in_force(workspace, self._catalog.predictor(spec.checkpoint))
+        require_possible(spec, predictor)
+        pictures = pictures_of(files)  # refuses what cannot be a batch while its owner is still looking
         require_folder_labels(spec, files)
+        admit(len(pictures) * (spec.tiles or predictor.tiles) ** 2)
         job_id = new_batch(workspace, spec, name=name, actor=actor)
         self._take_over(workspace, job_id, files)
         self._queue(workspace, job_id)

@@ -41,6 +41,13 @@ def write_zip(workspace: Workspace, job_id: str, target: Path) -> None:
         _write(workspace, job_id, archive.writestr)
 
 
+def fingerprint(workspace: Workspace, job_id: str) -> str:
+    """SHA-256 of all that a pack is made from: packs of one fingerprint hold the same."""
+    facts, found = job(workspace, job_id), items(workspace, job_id)
+    made_from = [[_document(item) for item in found], _settings(facts, found)]
+    return hashlib.sha256(_json(made_from)).hexdigest()
+
+
 def result_row(item: Item) -> dict[str, Any]:
     """One line of the table; what a refused picture has no value for is empty."""
     inspection = item.inspection

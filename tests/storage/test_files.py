@@ -52,6 +52,25 @@ def test_kinds_do_not_see_each_other(files):
     assert list(files.names(FileKind.PREVIEW)) == []
 
 
+def test_who_may_not_write_more_writes_nothing_and_what_is_there_costs_nothing(files):
+    asked = []
+
+    def take_room(size):
+        asked.append(size)
+        if len(asked) > 1:
+            raise StorageError("full")
+
+    bounded = files.within(take_room)
+    bounded.write(FileKind.PICTURE, SHA256, CONTENT)
+    bounded.write(FileKind.PICTURE, SHA256, CONTENT)
+    with pytest.raises(StorageError, match="full"):
+        bounded.write(FileKind.MASK, SHA256, CONTENT)
+
+    assert asked == [len(CONTENT)] * 2
+    assert len(all_files(files)) == 1
+    files.write(FileKind.MASK, SHA256, CONTENT)
+
+
 def test_a_file_that_is_there_is_never_changed(files):
     files.write(FileKind.PICTURE, SHA256, CONTENT)
     files.write(FileKind.PICTURE, SHA256, b"something else")

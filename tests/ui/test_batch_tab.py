@@ -3,6 +3,7 @@
 import re
 import zipfile
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
@@ -21,6 +22,7 @@ from mambaad_demo.workflow.batches import BatchSpec
 from tests.ui.desks import desk_in, desks_for
 from tests.ui.test_inspect_tab import upload
 from tests.workflow.gray_line import NAME, Rack, line_predictor
+from tests.workflow.report.test_pdf import program
 from tests.workflow.stored import Scorer, Shelf, inspected, outcomes, part, parts
 
 __all__ = ["upload"]
@@ -447,3 +449,19 @@ class TestOnASpace:
         monkeypatch.setattr(desk_module, "now", lambda: later)
         space.desk.expire()
         assert not (tmp_path / "batches" / job_id).exists()
+
+
+@pytest.mark.parametrize("script", [None, "exit 1"], ids=["no Chromium", "a Chromium that does not start"])
+def test_without_a_chromium_that_prints_the_report_comes_as_html(page, tmp_path, monkeypatch, script):
+    told = []
+    monkeypatch.setattr(gr, "Info", told.append)
+    if script is not None:
+        program(tmp_path, script)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    job_id = inspected(page.workspace(), parts(1), spec=BatchSpec(checkpoint="gone"))
+
+    path = Path(page.call("prepare_report", job_id)["delivery"])
+
+    assert path.name.endswith("report.html")
+    assert b"<html" in path.read_bytes()
+    assert told == ([] if script is None else ["Chromium made no PDF here, so this is the report as HTML."])

@@ -13,6 +13,7 @@ from mambaad_demo.storage import limits
 from mambaad_demo.storage.inspections import inspections
 from mambaad_demo.storage.limits import Source
 from mambaad_demo.ui.calibrate_tab import build_calibrate_tab
+from tests.ui.allowances import few_pictures
 from tests.ui.desks import desk_in
 from tests.ui.test_inspect_tab import upload
 from tests.workflow.gray_line import NAME, Rack, good_parts, inspect, line_predictor, part, say
@@ -351,3 +352,13 @@ def test_limits_are_values_of_the_page(page):
     check, reject = shown["check"], shown["reject"]
     assert check["minimum"] < check["value"] <= reject["value"] < reject["maximum"]
     assert Limits(check=check["value"], reject=reject["value"])
+
+
+def test_a_stranger_may_have_so_many_photos_measured(page, upload):
+    files = [upload(name, content) for name, content in good_parts().items()]
+    with few_pictures(len(files) - 1):
+        last = page.measure(*files)[-1]
+    assert f"count as {len(files)} pictures" in last["notice"]
+    assert last["measure"]["interactive"]
+    with few_pictures(len(files)):
+        assert tried(page.measure(*files)) is not None

@@ -9,6 +9,7 @@ import pytest
 from mambaad_demo.pipeline.labeling import Finding
 from mambaad_demo.storage import limits
 from mambaad_demo.ui.calibration_api import build_calibration_api
+from tests.ui.allowances import few_pictures
 from tests.ui.desks import desk_in
 from tests.ui.test_inspect_tab import upload
 from tests.workflow.gray_line import NAME, Rack, good_parts, inspect, line_predictor, part, say
@@ -128,3 +129,13 @@ def test_strangers_do_not_see_each_others_limits(tmp_path, predictor, files):
     with pytest.raises(gr.Error, match="session"):
         api(request=SimpleNamespace(session_hash=None))
     api.desk.close()
+
+
+def test_a_stranger_may_send_so_many_photos_each_tile_counted(api, files):
+    with (
+        few_pictures(4 * len(files) - 1),
+        pytest.raises(gr.Error, match=f"count as {4 * len(files)} pictures"),
+    ):
+        api(*files, checkpoint=NAME, tiles=2)
+    with few_pictures(4 * len(files)):
+        assert api(*files, checkpoint=NAME, tiles=2)["images"] > 0

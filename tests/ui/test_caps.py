@@ -64,6 +64,7 @@ def test_without_a_cap_nobody_waits():
     assert Caps() == Caps(
         upload_mb_per_hour=None,
         upload_files_per_hour=None,
+        written_mb_per_hour=None,
         requests_per_minute=None,
         unfinished_requests=None,
         unfinished_batches=None,
@@ -104,6 +105,60 @@ def test_the_disk_has_room_until_uploads_take_more_than_they_may(tmp_path, clock
     (tmp_path / "uploads" / "a" / "part.png").unlink()
     clock.now += 5
     assert disk.has_room()
+
+
+def test_stored_work_and_uploads_share_the_room(tmp_path, clock):
+    others = [tmp_path / "files", tmp_path / "mambaad.db", tmp_path / "not there"]
+    disk = Disk(tmp_path / "uploads", others=others, most_gb=100 / GIGABYTE, free_gb=0, clock=clock)
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads" / "part.png").write_bytes(b"x" * 30)
+    (tmp_path / "files" / "maps").mkdir(parents=True)
+    (tmp_path / "files" / "maps" / "a").write_bytes(b"x" * 30)
+    (tmp_path / "mambaad.db").write_bytes(b"x" * 40)
+    assert disk.has_room()
+
+    (tmp_path / "mambaad.db").write_bytes(b"x" * 41)
+    clock.now += 5
+    assert not disk.has_room()
+
+
+def test_what_was_written_since_the_last_look_takes_room(tmp_path, clock):
+    disk = Disk(tmp_path, most_gb=100 / GIGABYTE, free_gb=0, look_seconds=5, clock=clock)
+    assert [disk.has_room(60), disk.has_room(41), disk.has_room(40), disk.has_room(1)] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+
+    clock.now += 5  # and none of it is there
+    assert disk.has_room(100)
+
+
+def test_who_takes_long_to_look_looks_less_often(tmp_path, clock, monkeypatch):
+    looks = []
+
+    def slow(*places):
+        looks.append(places)
+        clock.now += 3
+        return 0
+
+    monkeypatch.setattr(caps, "size_of", slow)
+    disk = Disk(tmp_path, free_gb=0, look_seconds=5, clock=clock)
+    for _ in range(30):
+        disk.has_room()
+        clock.now += 1
+
+    assert len(looks) == 1
+
+
+def test_a_file_with_two_names_counts_once(tmp_path):
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "batches").mkdir()
+    (tmp_path / "uploads" / "part.png").write_bytes(b"x" * 10)
+    (tmp_path / "batches" / "part.png").hardlink_to(tmp_path / "uploads" / "part.png")
+
+    assert size_of(tmp_path / "uploads", tmp_path / "batches") == 10
 
 
 @pytest.mark.parametrize(("free", "has_room"), [(GIGABYTE - 1, False), (GIGABYTE, True)])

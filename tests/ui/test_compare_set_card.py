@@ -14,6 +14,7 @@ from mambaad_demo.ui import compare_set_card
 from mambaad_demo.ui.compare_set_card import build_set_card
 from mambaad_demo.ui.comparing import Comparer
 from mambaad_demo.ui.inspection import Inspector
+from tests.ui.allowances import few_pictures
 from tests.ui.fakes import FakeCatalog, FakePredictor
 from tests.ui.test_compare_tab import blind
 from tests.ui.test_inspect_tab import DEFECTIVE, DrawnShelf, upload
@@ -199,3 +200,13 @@ def test_deleting_files_empties_the_card_and_stops_it(card):
 
 def test_single_pictures_need_not_wait_for_a_set(card):
     assert card.handler("compare_set").concurrency_id != "model"
+
+
+def test_a_stranger_may_compare_so_many_pictures_each_counted_for_every_checkpoint(card, upload):
+    archive = upload("set.zip", zipped(LABELED))
+    count = len(LABELED) * len(NAMES)
+    with few_pictures(count - 1):
+        (step,) = card.steps(archive, "", "", NAMES)
+    assert f"count as {count} pictures" in step["compare-set-result"]
+    with few_pictures(count):
+        assert "count as" not in last(card.steps(archive, "", "", NAMES))["compare-set-result"]

@@ -6,7 +6,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from mambaad_demo.errors import CheckpointCorruptError, HubUnreachableError
+from mambaad_demo.errors import CheckpointCorruptError, HubUnreachableError, InputError
 from mambaad_demo.pipeline.catalog import Loading
 from mambaad_demo.pipeline.cost import Cost
 from mambaad_demo.ui import comparing
@@ -15,6 +15,7 @@ from mambaad_demo.ui.comparing import Comparer
 from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
 from mambaad_demo.ui.inspection import Inspector, Photo
 from mambaad_demo.ui.present_comparison import column_html
+from tests.ui.allowances import few_pictures
 from tests.ui.fakes import FakeCatalog, FakePredictor, bright_spots, prediction
 from tests.ui.test_inspect_tab import DEFECTIVE, GOOD, DrawnShelf, photo, upload
 
@@ -267,3 +268,11 @@ def test_more_releases_than_fit_are_not_fetched(page, slow_release):
 
 def test_opening_the_tab_again_fetches_nothing(page, slow_release):
     assert len(page.steps("fetch_first", NAMES, GOOD)) == 1
+
+
+def test_a_picture_counts_for_each_checkpoint_that_judges_it(page):
+    source, names = page.first.question.source, ["mambaad", "other"]
+    with few_pictures(1), pytest.raises(InputError, match="count as 2 pictures"):
+        list(Comparer(page.inspector).predictions(source, names, None))
+    with few_pictures(2):
+        assert len(list(Comparer(page.inspector).predictions(source, names, None))) == 2

@@ -15,8 +15,11 @@ from mambaad_demo.storage import jobs, labels
 from mambaad_demo.storage.files import FileKind
 from mambaad_demo.storage.masks import mask_png
 from mambaad_demo.ui import desk as desk_module
+from mambaad_demo.ui.allowance import Allowances
+from mambaad_demo.ui.caps import Caps
 from mambaad_demo.ui.dashboard_api import build_dashboard_api
 from mambaad_demo.workflow.figures.summary import FigureBook
+from tests.ui.allowances import asking, few_pictures
 from tests.ui.desks import desk_in, desks_for
 from tests.ui.test_inspect_tab import upload
 from tests.workflow.stored import HEIGHT, WIDTH, Scorer, Shelf, inspected, part, parts
@@ -151,6 +154,37 @@ def test_a_pack_needs_no_upload_before_it(api, tmp_path, monkeypatch):
     monkeypatch.setattr(api.pack, "GRADIO_CACHE", str(tmp_path / "not yet there"))
     ((_, pack),) = api.batch(batch=inspected(api.workspace(), parts(1)))
     assert zipfile.is_zipfile(pack)
+
+
+def test_a_stranger_may_send_so_many_pictures_in_one_batch(api, upload):
+    files = [upload(f"{number}.png", part(0.1, number)) for number in range(3)]
+    with few_pictures(2), pytest.raises(gr.Error, match="count as 3 pictures"):
+        api.batch(*files)
+    assert jobs.jobs(api.workspace()) == []
+    with few_pictures(3):
+        assert api.batch(*files)[-1][0]["done"] == 3
+
+
+def test_a_finished_batch_has_one_pack_however_often_it_is_asked_for(api, tmp_path):
+    job_id = inspected(api.workspace(), parts(2))
+    with Allowances(Caps()).of(asking("ada"), "ada"):
+        packs = [api.batch(batch=job_id)[-1][1] for _ in range(3)]
+    with Allowances(Caps()).of(asking("eve"), "eve"):
+        other = api.batch(batch=job_id)[-1][1]
+
+    assert len(set(packs)) == 1
+    assert other != packs[0]
+    assert sorted(map(str, (tmp_path / "cache").rglob("*.zip"))) == sorted([packs[0], other])
+
+
+def test_a_batch_that_was_judged_anew_has_a_new_pack(api):
+    job_id = inspected(api.workspace(), parts(2))
+    with Allowances(Caps()).of(asking("ada"), "ada"):
+        before = api.batch(batch=job_id)[-1][1]
+        jobs.set_state(api.workspace(), job_id, jobs.JobState.FAILED, error="The disk is full.")
+        after = api.batch(batch=job_id)[-1][1]
+
+    assert before != after
 
 
 @pytest.mark.parametrize(

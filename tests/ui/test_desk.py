@@ -6,10 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from mambaad_demo.errors import InputError
+from mambaad_demo.errors import InputError, StorageError
 from mambaad_demo.storage import jobs
+from mambaad_demo.storage.files import FileKind
+from mambaad_demo.ui.allowance import Allowances
+from mambaad_demo.ui.caps import GIGABYTE, Caps, Disk
 from mambaad_demo.ui.visits import COOKIE, new_cookie
 from mambaad_demo.workflow.batches import BatchSpec
+from tests.ui.allowances import asking
 from tests.ui.desks import desk_in
 
 SPEC = BatchSpec(checkpoint="mambaad", category=None)
@@ -135,3 +139,44 @@ def test_colleagues_have_no_such_cap(desk):
 def test_among_strangers_a_request_without_a_visit_is_refused(desk):
     with pytest.raises(InputError, match="Open the page first"):
         desk.workspace(NOBODY)
+
+
+CONTENT = b"x" * 700
+
+
+def store(workspace, first):
+    workspace.files.write(FileKind.PICTURE, f"{first}{'0' * 63}", CONTENT)
+
+
+@pytest.mark.parametrize("desk", ["strangers"], indirect=True)
+def test_a_stranger_can_have_so_much_stored_also_by_work_that_goes_on_after_the_request(desk):
+    allowances = Allowances(Caps(written_mb_per_hour=2**-10))
+    with allowances.of(asking("mira"), "mira"):
+        mira = desk.workspace(MIRA)
+    with allowances.of(asking("jo"), "jo"):
+        jo = desk.workspace(JO)
+    store(mira, "a")
+    store(mira, "b")
+
+    with pytest.raises(StorageError, match="Try again in"):
+        store(mira, "c")
+    store(jo, "c")
+
+
+@pytest.mark.parametrize("desk", ["strangers"], indirect=True)
+def test_strangers_store_nothing_and_begin_no_batch_where_the_disk_is_full(desk, tmp_path):
+    allowances = Allowances(Caps(), Disk(tmp_path / "uploads", most_gb=699 / GIGABYTE, free_gb=0))
+    with allowances.of(asking("mira"), "mira"):
+        with pytest.raises(StorageError, match="no room for more files"):
+            store(desk.workspace(MIRA), "a")
+        allowances.disk = Disk(tmp_path / "uploads", most_gb=-1, free_gb=0)
+        with pytest.raises(StorageError, match="no room for more files"):
+            desk.start_batch(desk.workspace(MIRA), SPEC, [], name="b")
+
+
+@pytest.mark.parametrize("desk", ["colleagues"], indirect=True)
+def test_the_store_that_colleagues_keep_is_bounded_by_their_disk_alone(desk, tmp_path):
+    full = Disk(tmp_path / "uploads", most_gb=-1, free_gb=0)
+    with Allowances(Caps(written_mb_per_hour=2**-10), full).of(asking("mira"), "mira"):
+        for first in "abc":
+            store(desk.workspace(MIRA), first)

@@ -11,12 +11,14 @@ from PIL import Image
 from mambaad_demo.errors import CheckpointCorruptError, HubUnreachableError
 from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.catalog import Loading
+from mambaad_demo.ui.allowance import Allowances
 from mambaad_demo.ui.caps import Caps
 from mambaad_demo.ui.inspect_tab import build_inspect_tab, opening
 from mambaad_demo.ui.inspection import Inspector, Photo, Question
 from mambaad_demo.ui.layout import build_app
 from mambaad_demo.ui.samples import SamplePart, SampleShelf
 from mambaad_demo.ui.visits import Visits
+from tests.ui.allowances import asking
 from tests.ui.desks import desk_in
 from tests.ui.fakes import CATEGORIES, FakeCatalog, FakePredictor
 
@@ -311,3 +313,11 @@ def test_a_checkpoint_that_cannot_be_loaded_is_not_left_chosen(page, monkeypatch
 
     assert "failed its self-test" in changes["notice"]
     assert changes["Checkpoint"] == "mambaad"
+
+
+def test_a_stranger_who_had_many_pictures_judged_is_told_so(page):
+    question = page.first.question
+    with Allowances(Caps(pictures_per_hour=1)).of(asking("mira"), "mira"):
+        page.inspector.inspect(question)
+        told = page.call("inspect_again", "mambaad", "", question)
+    assert "as many pictures as it may for one visitor" in told["notice"]

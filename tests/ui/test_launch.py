@@ -169,3 +169,20 @@ def test_all_that_runs_the_detector_shares_one_lane(app):
 
     assert len(running) >= 6
     assert {(fn.concurrency_id, fn.concurrency_limit) for fn in running} == {("model", 1)}
+
+
+def test_the_page_asks_the_same_disk_as_the_gatekeeper(tmp_path):
+    disk = Disk(tmp_path)
+    desk = desk_in(tmp_path)
+    app = build_app(
+        FakeCatalog(FakePredictor()),
+        desk,
+        retention_minutes=60,
+        visits=Visits(),
+        caps=FOR_STRANGERS,
+        disk=disk,
+    )
+    desk.close()
+
+    assert app.allowances.disk is disk
+    assert app.allowances.written.most == 2**20 * FOR_STRANGERS.written_mb_per_hour

@@ -1,6 +1,7 @@
 """Gradio's door to every handler: whose session, whose files, how often; and a folder for each upload."""
 
 import hashlib
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,10 +13,11 @@ from gradio.processing_utils import hash_seed
 from gradio.routes import App
 
 from mambaad_demo.errors import InputError
-from mambaad_demo.ui.caps import Allowance
+from mambaad_demo.ui.allowance import Allowances, take_pictures
+from mambaad_demo.ui.caps import GIGABYTE, Allowance, Caps, Disk
 from mambaad_demo.ui.launch import MODEL_LANE
 from mambaad_demo.ui.messages import shown_to_user
-from mambaad_demo.ui.uploads import LocalFilesBlocks, download, new_folder, uploaded_path
+from mambaad_demo.ui.uploads import LocalFilesBlocks, download, made_once, uploaded_path
 from mambaad_demo.ui.visits import COOKIE, Visits, browser_of, new_cookie
 
 MIRA, JO, NOBODY = new_cookie(), new_cookie(), None
@@ -30,8 +32,12 @@ def uploads(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def blocks():
-    """Blocks whose handlers hand out a copy of a file, run the detector, and count to three on it."""
+def blocks(uploads):
+    """Blocks whose handlers hand out a copy of a file, run the detector, and count to three on it.
+
+    A visitor may be given a kilobyte at once, and have four pictures judged.
+    """
+    allowances = Allowances(Caps(written_mb_per_hour=2**-10, pictures_per_hour=4), Disk(uploads, free_gb=0))
 
     def copy(file):
         with shown_to_user():
@@ -40,13 +46,20 @@ def blocks():
     def count():
         yield from (1, 2, 3)
 
+    def judge():
+        with shown_to_user():
+            for _ in range(3):
+                yield 0
+                take_pictures(1)
+
     with LocalFilesBlocks(
-        visits=Visits(), requests=Allowance(2, seconds=60), analytics_enabled=False
+        visits=Visits(), requests=Allowance(2, seconds=60), allowances=allowances, analytics_enabled=False
     ) as blocks:
         file, copied, number, button = gr.File(), gr.File(), gr.Number(), gr.Button()
         button.click(copy, file, copied, preprocess=False)
         button.click(lambda: 1, None, number, **MODEL_LANE)
         button.click(count, None, number, **MODEL_LANE)
+        button.click(judge, None, number)
     return blocks
 
 
@@ -134,6 +147,18 @@ def test_the_steps_of_one_request_count_once(blocks):
         assert answer["data"] == [3]
 
 
+def test_pictures_count_for_who_asked_in_every_step_of_a_handler(blocks):
+    def judged(who, session):
+        answer = run(blocks, who, 3, session=session)
+        for _ in range(3):
+            answer = run(blocks, who, 3, session=session, iterator=answer["iterator"])
+
+    judged(MIRA, "a")
+    with pytest.raises(gr.Error, match="as many pictures as it may for one visitor"):
+        judged(MIRA, "b")
+    judged(JO, "c")
+
+
 def test_what_runs_no_detector_is_not_counted(blocks, part):
     for _ in range(5):
         run(blocks, MIRA, 0, part)
@@ -171,16 +196,16 @@ def test_equal_downloads_are_two_files_in_folders_that_nobody_guesses(uploads):
         assert len(path.split("/")[-2]) >= 40
 
 
-def test_a_new_folder_is_for_this_server_alone(uploads):
-    assert new_folder(str(uploads / "deep" / "cache")).stat().st_mode & 0o777 == 0o700
-
-
 @pytest.mark.parametrize(
     ("most", "statuses"), [(2, [200, 200, 503, 503]), (None, [200] * 4)], ids=["strangers", "colleagues"]
 )
 def test_nobody_fills_the_queue_alone(most, statuses):
     with LocalFilesBlocks(
-        visits=Visits(), requests=Allowance(None, 60), unfinished=most, analytics_enabled=False
+        visits=Visits(),
+        requests=Allowance(None, 60),
+        allowances=Allowances(Caps()),
+        unfinished=most,
+        analytics_enabled=False,
     ) as blocks:
         gr.Button().click(lambda: 1, None, gr.Number())
     blocks.queue(max_size=40)
@@ -205,3 +230,76 @@ def test_nobody_fills_the_queue_alone(most, statuses):
     assert of_mira == statuses
     assert of_others == [200, 200]
     assert crowd == ([200] * 8 if most is None else [200] * 4 + [503] * 4)
+
+
+def test_the_folder_of_a_download_is_for_this_server_alone(uploads):
+    path = Path(download(b"part", "part.txt", str(uploads / "deep" / "cache")))
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_who_asks_again_for_the_same_download_is_given_the_same_file(blocks, part, uploads):
+    (first,) = run(blocks, MIRA, 0, part)["data"]
+    os.utime(first["path"], (0, 0))
+    files = sorted(uploads.rglob("*"))
+
+    (again,) = run(blocks, MIRA, 0, part)["data"]
+
+    assert again["path"] == first["path"]
+    assert sorted(uploads.rglob("*")) == files
+    assert Path(first["path"]).stat().st_mtime > 0  # it is kept as long as a new one would be
+
+
+def test_a_download_that_was_deleted_meanwhile_is_written_again(blocks, part):
+    (first,) = run(blocks, MIRA, 0, part)["data"]
+    Path(first["path"]).unlink()
+
+    (again,) = run(blocks, MIRA, 0, part)["data"]
+
+    assert Path(again["path"]).read_bytes() == b"part"
+
+
+def test_equal_downloads_of_two_visitors_are_two_files_whoever_has_a_cookie(blocks, uploads):
+    paths = set()
+    for number, (who, session) in enumerate([(MIRA, "a"), (JO, "b"), (NOBODY, "c"), (NOBODY, "d")]):
+        (uploads / f"{number}.txt").write_bytes(b"the same")
+        (copied,) = run(blocks, who, 0, as_file(uploads / f"{number}.txt"), session=session)["data"]
+        paths.add(copied["path"])
+
+    assert len(paths) == 4
+
+
+def test_who_was_given_as_much_as_one_may_has_to_wait(blocks, uploads):
+    (uploads / "large.txt").write_bytes(b"x" * 1500)
+    (uploads / "small.txt").write_bytes(b"x")
+    run(blocks, MIRA, 0, as_file(uploads / "large.txt"))
+    known = set(uploads.rglob("*"))
+
+    with pytest.raises(
+        gr.Error, match=r"as much as it may for one visitor for now. Try again in \d+ minutes"
+    ):
+        run(blocks, MIRA, 0, as_file(uploads / "small.txt"))
+
+    assert set(uploads.rglob("*")) == known
+    run(blocks, MIRA, 0, as_file(uploads / "large.txt"))  # is there already
+    (uploads / "other.txt").write_bytes(b"x")
+    run(blocks, JO, 0, as_file(uploads / "other.txt"), session="of jo")
+
+
+def test_nothing_is_written_where_there_is_no_room(blocks, part, uploads):
+    blocks.allowances.disk = Disk(uploads, most_gb=5 / GIGABYTE, free_gb=0)
+
+    with pytest.raises(gr.Error, match="no room for more files"):
+        run(blocks, MIRA, 0, part)
+
+    assert [path.name for path in uploads.rglob("*") if path.is_file()] == ["part.txt"]
+
+
+def test_a_download_that_could_not_be_written_leaves_nothing(uploads):
+    def fail(path):
+        path.write_bytes(b"half")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        made_once(fail, "key", "part.zip", str(uploads))
+
+    assert [path for path in uploads.rglob("*") if path.is_file()] == []

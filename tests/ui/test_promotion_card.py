@@ -13,6 +13,7 @@ from mambaad_demo.ui import present_promotion
 from mambaad_demo.ui.desk import SOMEBODY
 from mambaad_demo.ui.promotion_card import Tried, build_promotion_card
 from mambaad_demo.workflow.promotion import active, history, promote
+from tests.ui.allowances import few_pictures
 from tests.workflow.stored import image_ids, workspace
 from tests.workflow.versions import CATEGORY, KNOWN, Version, Versions, add_golden, know
 
@@ -454,3 +455,12 @@ def test_a_part_that_leaves_the_golden_set_is_no_longer_tried(card):
     assert "scratch.png" in before
     know(card.desk.shared, image_ids(card.desk.shared)["scratch.png"], Finding.DEFECT, is_golden=False)
     assert "Blocked" not in card.tried("cap-2")[card.parts.result]
+
+
+def test_a_stranger_may_have_so_many_pictures_of_a_golden_set_judged(card):
+    with few_pictures(7):
+        page = card.tried("cap-1")
+    assert "count as 8 pictures" in page[card.parts.notice]  # four under each version
+    assert page[card.parts.try_out]["interactive"]
+    with few_pictures(8):
+        assert card.tried("cap-1")[card.parts.tried] is not None

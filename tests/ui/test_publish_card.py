@@ -13,6 +13,7 @@ from mambaad_demo.ui.publish_card import build_publish_card
 from mambaad_demo.ui.sign_in import SERVER, SignIn
 from tests.hub.client import REPO, SENDS_OLD_STYLE, TOKEN, hub, pauses
 from tests.storage.parts import PRODUCT
+from tests.ui.allowances import few_pictures
 from tests.workflow.studies.conftest import line
 
 __all__ = ["hub", "line", "pauses"]
@@ -211,3 +212,11 @@ def test_opening_the_page_lists_products_and_checkpoints(new_card, line):
 
     assert listed[card.parts.checkpoint]["value"] == "tiny"
     assert ("bottle cap", PRODUCT) in listed[card.parts.product]["choices"]
+
+
+def test_a_stranger_who_had_many_pictures_judged_has_no_checkpoint_tested(new_card):
+    card = new_card()
+    with few_pictures(1):
+        assert "count as 2 pictures" in card.words(card.show())
+    with few_pictures(2):
+        assert "model.safetensors" in card.words(card.show())

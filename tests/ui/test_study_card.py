@@ -13,6 +13,7 @@ from mambaad_demo.storage import studies
 from mambaad_demo.ui.study_card import build_study_card, study_spec
 from mambaad_demo.workflow.report import pdf
 from tests.storage.parts import PRODUCT
+from tests.ui.allowances import few_pictures
 from tests.ui.fakes import FakeCatalog, FakePredictor
 from tests.workflow.studies.conftest import line
 from tests.workflow.studies.line import scripted
@@ -272,3 +273,12 @@ def test_shots_of_different_brightness_are_told_apart_by_their_scores(line):
     result = card.run(PRODUCT, "mambaad", *ASKED)[card.parts.result]
     first = result.index('<th scope="row">', result.index("Which variation moves scores most"))
     assert result[first:].startswith('<th scope="row">brightness')
+
+
+def test_a_stranger_may_have_so_many_shots_of_a_study_judged(card):
+    with few_pictures(26):
+        (step,) = card.steps(PRODUCT, "mambaad", *ASKED)
+    assert "count as 27 pictures" in step[card.parts.result]
+    assert studies.studies(card.desk.shared) == []
+    with few_pictures(27):
+        assert card.run(PRODUCT, "mambaad", *ASKED)[card.parts.shown] is not None
