@@ -41,7 +41,7 @@ QUANTITY_WORDS: Mapping[str, tuple[str, str]] = {
     "score": ("score", "times the reject limit"),
     "brightness": ("brightness", "mean gray level, 0 to 1"),
     "sharpness": ("sharpness", "variance of edges"),
-    "embedding": ("embedding", "distance to the calibration pictures, 1 is usual"),
+    "embedding": ("embedding", "distance, 1 is usual of good parts"),
 }
 
 _MOST_PAIRS = 20

@@ -104,7 +104,7 @@ def drift_figure(drift: Drift) -> go.Figure:
     figure.update_layout(showlegend=False, margin={"l": 52, "r": 12, "t": 28, "b": 40})
     figure.update_annotations(font={"size": 12}, x=0, xanchor="left")
     figure.update_xaxes(showgrid=False, zeroline=False)
-    figure.update_xaxes(title="pictures in the order of their first inspection", row=len(drift.series) or 1)
+    figure.update_xaxes(title="pictures, as they came", row=len(drift.series) or 1)
     figure.update_yaxes(gridcolor=_GRID, zeroline=False, nticks=5)
     return figure
 

@@ -17,7 +17,6 @@ mcp = pytest.importorskip("mcp", reason="the package mcp is not installed")
 streamable_http = pytest.importorskip("mcp.client.streamable_http")
 
 DATA_URL = f"data:image/png;base64,{base64.b64encode(picture()).decode()}"
-COOKIE = "visit=" + "a" * 43
 ADDRESS = "/gradio_api/mcp/"
 
 
@@ -40,6 +39,13 @@ def in_session(url, use, *, cookie=""):
 def called(url, *, tool="inspect", cookie="", **arguments):
     """The answer of a tool to one call."""
     return in_session(url, lambda session: session.call_tool(tool, arguments), cookie=cookie)
+
+
+def given_cookie(url):
+    """The cookie that a browser gets which comes for the first time."""
+    with httpx.Client(base_url=url, timeout=60) as http:
+        http.get("/")
+        return f"visit={http.cookies['visit']}"
 
 
 def refused(answer):
@@ -111,16 +117,18 @@ def test_an_earlier_upload_is_taken_by_its_path_and_by_its_address_here(app_url)
 
 
 def test_a_browser_s_upload_is_taken_from_that_browser_alone(app_url):
-    with httpx.Client(base_url=app_url, timeout=60, headers={"Cookie": COOKIE}) as http:
+    mine, another = given_cookie(app_url), given_cookie(app_url)
+    with httpx.Client(base_url=app_url, timeout=60, headers={"Cookie": mine}) as http:
         (path,) = http.post("/gradio_api/upload", files={"files": ("part.png", picture(1))}).json()
 
-    assert not called(app_url, file=path, cookie=COOKIE).isError
-    for stranger in ("", "visit=" + "b" * 43):
+    assert not called(app_url, file=path, cookie=mine).isError
+    for stranger in ("", another):
         assert refused(called(app_url, file=path, cookie=stranger)).startswith("That is no uploaded file.")
 
 
 def test_callers_stay_apart(app_url):
-    for cookie in (COOKIE, "", "visit=" + "b" * 43, COOKIE):
+    mine, another = given_cookie(app_url), given_cookie(app_url)
+    for cookie in (mine, "", another, mine):
         assert not called(app_url, file=DATA_URL, cookie=cookie).isError
 
 

@@ -1,5 +1,7 @@
 """The cookie of a visit in a real browser, on a Space and on one's own machine."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -50,5 +52,6 @@ def test_a_tab_whose_cookie_another_tab_replaced_starts_anew_and_goes_on(browser
     expect(first.page.locator(".verdict h2")).to_be_visible(timeout=60_000)
     first.page.get_by_role("tab", name="Batch").click()
 
-    expect(first.page.locator("#batch-grid")).to_contain_text("pictures", timeout=30_000)
+    listed = re.compile(r"No pictures here|\d+ to \d+ of")  # tests of other pages inspect in the same store
+    expect(first.page.locator("#batch-grid")).to_contain_text(listed, timeout=30_000)
     context.close()
