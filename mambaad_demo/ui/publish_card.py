@@ -183,7 +183,8 @@ def _draw(checkpoints: tuple[str, ...], sign_in: SignIn) -> PublishCard:
         fragment('<h3 class="card-title">Publish on the Hugging Face Hub</h3>')
         fragment(present_publish.whose_html(sign_in.words))
         if sign_in.is_needed:
-            gr.LoginButton("Sign in with Hugging Face", "Sign out ({})", size="sm")
+            # Gradio's icon is a file of its package, which this server gives to nobody.
+            gr.LoginButton("Sign in with Hugging Face", "Sign out ({})", size="sm", icon=None)
         what = gr.Radio(WHAT, value=Sent.CHECKPOINT.value, label="What")
         with gr.Row():
             checkpoint = gr.Dropdown(list(checkpoints), label="Checkpoint")

@@ -155,6 +155,14 @@ def test_a_page_of_strangers_says_that_publishing_is_off(new_card):
     assert not card.parts.show.interactive
 
 
+def test_the_button_to_sign_in_shows_no_file_that_the_server_gives_to_nobody(new_card, monkeypatch):
+    icons = []
+    monkeypatch.setattr(gr, "LoginButton", lambda *_, icon="the file of Gradio", **__: icons.append(icon))
+    new_card(SignIn(on_space=True, is_shared=False, is_offered=True))
+
+    assert icons == [None]
+
+
 def test_elsewhere_nobody_is_asked_to_sign_in(new_card):
     card = new_card()
 
