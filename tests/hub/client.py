@@ -18,6 +18,17 @@ from mambaad_demo.hub.remote import HubReference
 
 REPO = "mira/parts"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
+MANIFEST = f"""schema_version = 1
+[[release]]
+name = "parts"
+kind = "folder"
+decoder = "mambaad"
+encoder = "test_efficientnet"
+license = "apache-2.0"
+repo = "{REPO}"
+revision = "{REVISION}"
+"""
+"""A release of the repository, as a manifest names it."""
 OTHER_REVISION = "fedcba9876543210fedcba9876543210fedcba98"
 REFERENCE = HubReference(repo=REPO, revision=REVISION)
 TOKEN = "hf_TheTokenOfMira"

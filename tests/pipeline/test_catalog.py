@@ -21,20 +21,12 @@ from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.catalog import TOMBSTONE, Catalog, Loading
 from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.pipeline.predictor_cache import memory_of
+from tests.hub import client as hub_client
 from tests.hub.client import REPO, REVISION, forget_listings, hub, parts, pauses
 
 __all__ = ["hub", "parts", "pauses"]
 
-MANIFEST = f"""schema_version = 1
-[[release]]
-name = "parts"
-kind = "folder"
-decoder = "mambaad"
-encoder = "test_efficientnet"
-license = "apache-2.0"
-repo = "{REPO}"
-revision = "{REVISION}"
-[[release]]
+MANIFEST = f"""{hub_client.MANIFEST}[[release]]
 name = "unpinned"
 kind = "folder"
 decoder = "mambaad"

@@ -10,20 +10,9 @@ from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.workflow.service import Retention, Service
 from mambaad_demo.workflow.shared_test import FRESH_SECONDS
-from tests.hub.client import REPO, REVISION, hub, parts, pauses
+from tests.hub.client import MANIFEST, hub, parts, pauses
 
 __all__ = ["hub", "parts", "pauses"]
-
-MANIFEST = f"""schema_version = 1
-[[release]]
-name = "parts"
-kind = "folder"
-decoder = "mambaad"
-encoder = "test_efficientnet"
-license = "apache-2.0"
-repo = "{REPO}"
-revision = "{REVISION}"
-"""
 
 
 class Lane:
