@@ -22,7 +22,7 @@ from scipy.stats import norm
 
 _CENSORED = 0.25
 _MOST_SCORES = 1000
-"""The estimates from more are taken to vary as those from this many, center and spread by 4 % and 3 % of the spread."""
+"""The estimates from more are taken to vary as those from this many, center and spread by 4 and 3 % of it."""
 _DRAWS = 200_000
 _SMALLEST_SCORE = 1e-6  # guards the logarithm against a perfect reconstruction
 _SMALLEST_SPREAD = 1e-3  # of log scores: identical images still get a limit above their score
