@@ -4,12 +4,12 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.hub.schemas import MOST_TILES
 from mambaad_demo.models import DECODERS
-from mambaad_demo.pipeline.training import TrainingPrecision
+from train.precision import add_precision
 from train.recipes import RECIPES, Recipe, find_recipe, with_encoder
 
 _TRAINING_OPTIONS = ("seed", "batch_size", "learning_rate", "precision")
@@ -26,7 +26,9 @@ def parse(arguments: Sequence[str] | None, *, description: str) -> argparse.Name
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_places(parser)
-    _add_changes(parser.add_argument_group("what the recipe says, unless given here"))
+    changing = parser.add_argument_group("what the recipe says, unless given here")
+    _add_changes(changing)
+    add_precision(parser, changing)
     _add_logs(parser.add_argument_group("what is kept of the run"))
     return parser.parse_args(arguments)
 
@@ -117,7 +119,6 @@ def _add_changes(parser: Any) -> None:  # argparse does not name the type of its
     parser.add_argument("--seed", type=int, metavar="N")
     parser.add_argument("--batch-size", type=int, metavar="N", help="images per step, over all processes")
     parser.add_argument("--learning-rate", type=float, metavar="X")
-    parser.add_argument("--precision", choices=get_args(TrainingPrecision), help="of fusion and decoder")
     parser.add_argument("--resize", choices=("letterbox", "square"))
 
 

@@ -24,6 +24,7 @@ from mambaad_demo.pipeline.finetune_spec import FinetuneSpec
 from mambaad_demo.pipeline.finetuning import Finetuning, Progress
 from mambaad_demo.pipeline.training import processes
 from mambaad_demo.settings import Settings
+from train.precision import add_precision
 from train.results import require_parent, write_json
 
 _MOST_PHOTOS = 2000
@@ -168,7 +169,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         flag = f"--{name.replace('_', '-')}"
         parser.add_argument(flag, type=kind, help=f"default: {defaults[name].default}")
     parser.add_argument("--augmentations", nargs="+", choices=("flip", "rotate", "brightness"))
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), help="default: float32")
+    add_precision(parser)
     parser.add_argument(
         "--no-replay",
         dest="replay",

@@ -123,7 +123,8 @@ def build_inspect_tab(
             except DemoError as error:
                 return refused(checkpoint, error, shown=shown)
             chosen = category if category in known else None
-            return answer(replace(shown, checkpoint=checkpoint, category=chosen), shown)
+            question = replace(shown, checkpoint=checkpoint, category=chosen)
+            return {page.shown: shown} if question == shown else answer(question, shown)
 
     def inspect_with(checkpoint: str, category: str, shown: Question | None) -> Updates:
         """Inspect with a checkpoint that was chosen; nothing where the page went back to the one it shows."""
@@ -176,8 +177,8 @@ def build_inspect_tab(
     page.shelf.choose(
         inspect_sample, [page.checkpoint, page.shown], shows, trigger_mode="always_last", **busy
     )
-    page.product.input(inspect_again, choice, shows, trigger_mode="always_last", **busy)
     # A choice by mouse fires `input` twice: once for itself, once for leaving the list.
+    page.product.input(inspect_again, choice, shows, trigger_mode="always_last", **busy)
     fetched = page.checkpoint.change(
         fetch_chosen,
         [page.checkpoint, page.shown],

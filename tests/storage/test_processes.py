@@ -24,7 +24,7 @@ Writer = subprocess.Popen[str]
 
 @contextmanager
 def writer(store: Store, job_id: str, reviewer: str, count: int) -> Iterator[Writer]:
-    """A process that is ready to work on a store."""
+    """A process that will be ready to work on a store."""
     command = [sys.executable, "-m", "tests.storage.writer", store.database_url, store.files_url]
     with subprocess.Popen(
         [*command, job_id, reviewer, str(count)],
@@ -34,15 +34,18 @@ def writer(store: Store, job_id: str, reviewer: str, count: int) -> Iterator[Wri
         text=True,
     ) as process:
         try:
-            assert process.stdout.readline() == "ready\n"
             yield process
         finally:
             process.kill()
 
 
-def go(process: Writer) -> None:
-    process.stdin.write("go\n")
-    process.stdin.flush()
+def go(*processes: Writer) -> None:
+    """Let them work as soon as all of them are ready."""
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
 
 
 def said(lines: list[str], kind: str) -> set[str]:
@@ -103,8 +106,7 @@ def test_of_what_two_processes_confirm_at_once_nothing_is_lost(workspace, store)
     }
     with ExitStack() as running:
         processes = [running.enter_context(writer(store, jobs_of[name], name, 12)) for name in reviewers]
-        for process in processes:
-            go(process)
+        go(*processes)
         lines = [line for process in processes for line in process.stdout.readlines()]
     made = decisions(workspace)
     assert {int(number) for number in said(lines, "decision")} == {decision.id for decision in made}

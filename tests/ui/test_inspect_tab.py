@@ -157,6 +157,14 @@ def test_choosing_the_product_judges_the_same_picture_again(page):
     assert page.predictors[0].asked[-1] == CATEGORIES[1]
 
 
+def test_a_choice_that_the_browser_reports_twice_is_judged_once(page):
+    chosen = page.call("inspect_again", "mambaad", CATEGORIES[1], page.first.question)["shown"]
+    asked = len(page.predictors[0].asked)
+
+    assert page.call("inspect_again", "mambaad", CATEGORIES[1], chosen) == {"shown": chosen}
+    assert len(page.predictors[0].asked) == asked
+
+
 def test_another_checkpoint_that_does_not_know_the_product_suggests_one(page):
     changes = page.call("inspect_again", "other", CATEGORIES[1], page.first.question)
 
@@ -173,7 +181,7 @@ def test_an_unknown_checkpoint_is_refused_in_words(page):
 
 def test_a_picture_that_was_deleted_in_time_is_missed_in_words(page, tmp_path):
     gone = Question(source=Photo(tmp_path / "gone.png"), checkpoint="mambaad")
-    changes = page.call("inspect_again", "mambaad", "", gone)
+    changes = page.call("inspect_again", "mambaad", CATEGORIES[1], gone)
 
     assert "no longer here" in changes["notice"]
 
@@ -235,7 +243,7 @@ def test_a_bug_becomes_a_general_sentence(page, monkeypatch):
 
     monkeypatch.setattr(page.inspector, "inspect", break_down)
     with pytest.raises(gr.Error, match="went wrong on our side"):
-        page.call("inspect_again", "mambaad", "", page.first.question)
+        page.call("inspect_again", "mambaad", CATEGORIES[1], page.first.question)
 
 
 def test_the_whole_app_builds(tmp_path):
@@ -319,5 +327,5 @@ def test_a_stranger_who_had_many_pictures_judged_is_told_so(page):
     question = page.first.question
     with Allowances(Caps(pictures_per_hour=1)).of(asking("mira"), "mira"):
         page.inspector.inspect(question)
-        told = page.call("inspect_again", "mambaad", "", question)
+        told = page.call("inspect_again", "mambaad", CATEGORIES[1], question)
     assert "as many pictures as it may for one visitor" in told["notice"]
