@@ -16,14 +16,18 @@ runner = CliRunner()
 
 
 @pytest.fixture
-def call(tmp_path, monkeypatch):
+def catalog():
+    return Versions(
+        Version("mambaad"), Version("cap-1"), Version("cap-2", check=0.7, reject=0.8), own=("cap-1", "cap-2")
+    )
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, catalog):
     """Call the commands over a store with a golden set; cap-2 accepts one of its defects."""
     monkeypatch.setenv("MAMBAAD_HOME", str(tmp_path / "home"))
     for name in ("MAMBAAD_DATABASE_URL", "MAMBAAD_FILES_URL"):
         monkeypatch.delenv(name, raising=False)
-    catalog = Versions(
-        Version("mambaad"), Version("cap-1"), Version("cap-2", check=0.7, reject=0.8), own=("cap-1", "cap-2")
-    )
     monkeypatch.setattr(commands, "Catalog", lambda *arguments, **options: catalog)
     monkeypatch.setattr(commands, "predictor_of", lambda name, device: catalog.predictor(name))
     app = typer.Typer()
@@ -101,6 +105,16 @@ def test_rollback_goes_back_and_says_what_was_not_done(call):
     assert result.exit_code == 0
     assert result.stdout == "The default checkpoint serves cap again; the golden set was not replayed\n"
     assert stored()[0] is None
+
+
+def test_rollback_names_the_versions_that_cannot_be_used_any_more(call, catalog):
+    for name in ("cap-1", "cap-2", "mambaad"):
+        assert promoted(call, name, "--override-reason", "for a try only").exit_code == 0
+    catalog.versions.pop("cap-2")
+
+    result = call("rollback", "--category", CATEGORY, "--note", "too strict")
+
+    assert result.stdout.startswith("cap-1 serves cap again, since cap-2 cannot be used any more; ")
 
 
 @pytest.mark.parametrize(

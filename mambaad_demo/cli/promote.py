@@ -18,7 +18,7 @@ from mambaad_demo.settings import Settings
 from mambaad_demo.storage.limits import in_force
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.workflow.golden_set import GoldenReport
-from mambaad_demo.workflow.promotion import Load, Trial, promoting, trying
+from mambaad_demo.workflow.promotion import Load, Trial, promoting, skipped, trying
 from mambaad_demo.workflow.promotion import rollback as take_back
 
 Result = TypeVar("Result")
@@ -101,8 +101,10 @@ def rollback(category: Category, note: Note, actor: Actor = _ACTOR, device: Devi
     with errors_shown():
         store = open_store()
         step = take_back(store, category, note=note, actor=actor, load=_loader(store, device))
+        gone = skipped(store, step)
     version = step.checkpoint or "The default checkpoint"
-    typer.echo(f"{version} serves {category} again; the golden set was not replayed")
+    which = f", since {', '.join(gone)} cannot be used any more" if gone else ""
+    typer.echo(f"{version} serves {category} again{which}; the golden set was not replayed")
 
 
 def _loader(store: Workspace, device: Device | None) -> Load:

@@ -9,7 +9,7 @@ from typing import Any
 from mambaad_demo.pipeline.labeling import Finding
 from mambaad_demo.pipeline.prediction import Limits, Verdict
 from mambaad_demo.pipeline.set_comparison import Progress
-from mambaad_demo.storage.promotions import Action, Step, before, passed_over, standing
+from mambaad_demo.storage.promotions import Action, Step, before, standing
 from mambaad_demo.ui.templates import render
 from mambaad_demo.ui.words import TITLES, spoken
 from mambaad_demo.workflow.golden_set import GoldenPicture, GoldenReport
@@ -105,9 +105,8 @@ def done_html(words: str, *, is_private: bool) -> str:
     return render("promotion_notice.html", problem="", words=f"{words}{here}")
 
 
-def rollback_words(steps: Sequence[Step]) -> str:
-    """What the rollback did that a history ends with."""
-    back, gone = steps[0], passed_over(steps)
+def rollback_words(back: Step, gone: Sequence[str]) -> str:
+    """What a rollback did, and the versions it passed over."""
     which = f", since {', '.join(gone)} cannot be used any more" if gone else ""
     return (
         f"{back.checkpoint or STAND_IN} judges {back.category} again{which}; the golden set was not replayed."

@@ -302,8 +302,7 @@ def build_promotion_card(
                 )
             except DemoError as error:
                 return {card.notice: present_promotion.problem_html(str(error))}
-            steps = [one for one in promotion.history(workspace, step.category) if one.id <= step.id]
-            told = present_promotion.rollback_words(steps)
+            told = present_promotion.rollback_words(step, promotion.skipped(workspace, step))
             done = present_promotion.done_html(told, is_private=desk.is_private)
             found = standing(workspace, words(version), words(category), words(product))
             return {**found, **undecidable(), card.result: "", card.note: "", card.notice: done}

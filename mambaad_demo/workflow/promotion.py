@@ -37,10 +37,10 @@ __all__ = [
     "compare",
     "discard",
     "history",
-    "passed_over",
     "promote",
     "promoting",
     "rollback",
+    "skipped",
     "trying",
 ]
 
@@ -155,7 +155,7 @@ def rollback(
     """Go back to the newest version before that can still be used, or to none.
 
     Going back has to be instant, so the golden set is not replayed. The new row keeps what it said when that
-    version was promoted. A second rollback goes further back. `passed_over` tells which versions could not be
+    version was promoted. A second rollback goes further back. `skipped` tells which versions could not be
     used any more.
 
     Args:
@@ -185,6 +185,11 @@ def rollback(
         seen=steps[0].id if seen is None else seen,
         check=lambda: _require_still_usable(target, load),
     )
+
+
+def skipped(workspace: Workspace, step: Step) -> list[str]:
+    """Of a rollback, the versions it passed over since they cannot be used any more, the newest first."""
+    return passed_over([one for one in history(workspace, step.category) if one.id <= step.id])
 
 
 def discard(workspace: Workspace, checkpoint: str, *, delete: Callable[[str], None], actor: str) -> None:

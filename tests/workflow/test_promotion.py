@@ -22,10 +22,10 @@ from mambaad_demo.workflow.promotion import (
     active_checkpoints,
     discard,
     history,
-    passed_over,
     promote,
     promoting,
     rollback,
+    skipped,
 )
 from tests.storage.parts import everything
 from tests.workflow.stored import workspace
@@ -257,9 +257,11 @@ def test_a_rollback_passes_over_versions_that_are_gone(workspace, catalog):
     put_to_work(workspace, catalog, "cap-2", override_reason=REASON)
     put_to_work(workspace, catalog, "cap-3")
     discard(workspace, "cap-2", delete=catalog.versions.pop, actor="Mira")
-    assert take_back(workspace, catalog).checkpoint == "cap-1"
-    assert passed_over(history(workspace, CATEGORY)) == ["cap-2"]
-    assert take_back(workspace, catalog).checkpoint is None
+    back = take_back(workspace, catalog)
+    assert (back.checkpoint, skipped(workspace, back)) == ("cap-1", ["cap-2"])
+    further_back = take_back(workspace, catalog)
+    assert (further_back.checkpoint, skipped(workspace, further_back)) == (None, [])
+    assert skipped(workspace, back) == ["cap-2"], "also when more happened since"
 
 
 def test_a_rollback_goes_back_to_nothing_where_no_version_before_can_be_used(workspace, catalog):
