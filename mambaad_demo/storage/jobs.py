@@ -28,6 +28,7 @@ from mambaad_demo.storage.tables import Inspection, Job, JobItem, now
 from mambaad_demo.storage.workspace import Workspace
 
 BATCH = "batch"
+FINETUNE = "finetune"
 SYSTEM = "system"
 """The actor of what nobody asked for."""
 

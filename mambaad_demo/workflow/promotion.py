@@ -10,7 +10,7 @@ from functools import partial
 from mambaad_demo.errors import CheckpointError, InputError, PromotionBlockedError
 from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.pipeline.set_comparison import Progress
-from mambaad_demo.storage import promotions, text
+from mambaad_demo.storage import jobs, promotions, text
 from mambaad_demo.storage.promotions import (
     Action,
     NewStep,
@@ -47,6 +47,7 @@ __all__ = [
 FEWEST_WORDS = 3
 """Of a reason to promote a version that the golden set speaks against."""
 _MOST_NAMES = 5
+_MOST_TRAININGS = 10_000  # all
 _WORD = re.compile("[\u3040-\u30ff\u4e00-\u9fff]|[^\\W_]+")  # where words have no spaces, signs count
 
 
@@ -199,8 +200,14 @@ def discard(workspace: Workspace, checkpoint: str, *, delete: Callable[[str], No
         delete: deletes the folder of a version by its name.
 
     Raises:
-        InputError: it is the active version of a category.
+        InputError: it is the active version of a category, or a training that can be resumed goes on from it.
     """
+    trainings = jobs.jobs(workspace, kind=jobs.FINETUNE, at_most=_MOST_TRAININGS)
+    for training in trainings:
+        if training.state is not jobs.JobState.DONE and training.spec.get("checkpoint") == checkpoint:
+            raise InputError(
+                f"The training {training.name!r} goes on from {checkpoint}. Let it end or discard it first."
+            )
     promotions.discard(workspace, checkpoint, delete=partial(delete, checkpoint), actor=actor)
 
 

@@ -13,7 +13,8 @@ from mambaad_demo.errors import (
 )
 from mambaad_demo.pipeline.labeling import Finding
 from mambaad_demo.pipeline.set_comparison import Progress
-from mambaad_demo.storage import audit, promotions
+from mambaad_demo.storage import audit, jobs, promotions
+from mambaad_demo.storage.jobs import JobState
 from mambaad_demo.storage.promotions import Action
 from mambaad_demo.workflow.golden_set import report_from_json
 from mambaad_demo.workflow.promotion import (
@@ -335,6 +336,21 @@ def test_a_version_that_is_not_active_is_discarded_by_name(workspace, catalog):
     with pytest.raises(InputError, match="cap-1 is the active version"):
         discard(workspace, "cap-1", delete=deleted.append, actor="Mira")
     assert deleted == ["cap-2"]
+
+
+def test_a_version_from_which_a_training_goes_on_is_not_discarded(workspace, catalog):
+    job_id = jobs.create_job(
+        workspace, kind=jobs.FINETUNE, name="cap again", spec={"checkpoint": "cap-2"}, actor="Mira"
+    )
+    deleted = []
+    for state in (JobState.WAITING, JobState.RUNNING, JobState.STOPPED):
+        jobs.set_state(workspace, job_id, state)
+        with pytest.raises(InputError, match="training 'cap again' goes on from cap-2"):
+            discard(workspace, "cap-2", delete=deleted.append, actor="Mira")
+        discard(workspace, "cap-1", delete=deleted.append, actor="Mira")
+    jobs.set_state(workspace, job_id, JobState.DONE)
+    discard(workspace, "cap-2", delete=deleted.append, actor="Mira")
+    assert deleted == ["cap-1", "cap-1", "cap-1", "cap-2"]
 
 
 def test_hostile_notes_are_kept_as_text(workspace, catalog):

@@ -14,7 +14,7 @@ from pathlib import Path
 from mambaad_demo.errors import DemoError, InputError, StorageError
 from mambaad_demo.pipeline.catalog import Catalog
 from mambaad_demo.storage import jobs, removal
-from mambaad_demo.storage.jobs import RESUMABLE, JobFacts, JobState
+from mambaad_demo.storage.jobs import FINETUNE, RESUMABLE, JobFacts, JobState
 from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.workflow.training import log_file, versions
 from mambaad_demo.workflow.training.job_folder import TrainingSpec
@@ -23,7 +23,6 @@ from mambaad_demo.workflow.training.photos import arriving, take_over
 from mambaad_demo.workflow.training.status import TrainingStatus, read_status
 from mambaad_demo.workflow.training.turn import Phase, Turn, Workplace
 
-FINETUNE = "finetune"
 """The kind of these jobs in the store."""
 MOST_WAITING = 10
 """Jobs of all visitors, the one at work included."""
