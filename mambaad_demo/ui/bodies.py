@@ -4,6 +4,9 @@ Parsing holds up every other visitor, and what it costs grows with the number of
 """
 
 import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -18,13 +21,59 @@ MOST_PARTS = 200_000
 """Commas and opening brackets of one body: 20 000 uploads have 180 000."""
 
 
-async def whole_body(receive: Receive) -> bytes:
+MOST_IN_MEMORY = 64 * 2**20
+"""Bytes of all bodies from one network address that are being read or answered."""
+
+
+class MemoryFullError(Exception):
+    """Bodies from one network address take as much memory as they may."""
+
+
+class InMemory:
+    """Bodies that are being read or answered, by where they come from; used by one event loop."""
+
+    def __init__(self, most: int = MOST_IN_MEMORY) -> None:
+        """
+        Args:
+            most: bytes of all from one network address.
+        """
+        self._most = most
+        self._held: Counter[str] = Counter()
+
+    @contextmanager
+    def of(self, address: str) -> Iterator[Callable[[int], None]]:
+        """A function that takes room for bytes of a body, for as long as the block lasts; it raises
+        `MemoryFullError` where there is none."""
+        held = 0
+
+        def take(size: int) -> None:
+            nonlocal held
+            if self._held[address] + size > self._most:
+                raise MemoryFullError
+            self._held[address] += size
+            held += size
+
+        try:
+            yield take
+        finally:
+            self._held[address] -= held
+            if not self._held[address]:
+                del self._held[address]
+
+
+async def whole_body(receive: Receive, take: Callable[[int], None] | None = None) -> bytes:
     """All that a request sends, or sent before it broke off; no more than is needed to see that it is too
-    much."""
+    much.
+
+    Args:
+        take: is told the bytes of each piece before the next is read.
+    """
     body = bytearray()
     while True:
         message = await receive()
         body.extend(message.get("body", b""))
+        if take is not None:
+            take(len(message.get("body", b"")))
         if (
             message["type"] == "http.disconnect"
             or not message.get("more_body", False)

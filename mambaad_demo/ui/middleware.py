@@ -37,6 +37,9 @@ CLOSED_ROUTES = (
 )
 """Beginnings of Gradio's paths that this app has no use for."""
 
+_OPEN_ROOT = "/gradio_api/"
+"""Where requests may bring a body. Elsewhere Gradio would take one too, as a form, onto the disk."""
+
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -166,7 +169,9 @@ class Gatekeeper:
             return PlainTextResponse("This server is not known by that name.", status_code=400)
         if origin is not None and not is_same_origin(origin, host):
             return PlainTextResponse("Requests from other pages are refused.", status_code=403)
-        if get_route_path(scope).startswith(CLOSED_ROUTES):
+        path = get_route_path(scope)
+        is_reading = scope["method"] in ("GET", "HEAD", "OPTIONS")
+        if path.startswith(CLOSED_ROUTES) or not (is_reading or path.startswith(_OPEN_ROOT)):
             return PlainTextResponse("Not found.", status_code=404)
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self.max_body_bytes:

@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mambaad_demo.ui.askers import asker, seen_by_proxy
-from mambaad_demo.ui.bodies import replayed, understood, whole_body
+from mambaad_demo.ui.bodies import InMemory, MemoryFullError, replayed, understood, whole_body
 from mambaad_demo.ui.caps import Allowance, Asker, Caps, Disk
 from mambaad_demo.ui.visits import Visits, browser_of, is_file_in, new_cookie, set_cookie
 
@@ -44,23 +44,42 @@ class VisitGate:
         megabytes = caps.upload_mb_per_hour
         self._bytes = Allowance(None if megabytes is None else megabytes * _MEGABYTE, _HOUR)
         self._files = Allowance(caps.upload_files_per_hour, _HOUR)
+        self._in_memory = InMemory()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope = seen_by_proxy(scope) if self.on_space else scope
         browser = browser_of(HTTPConnection(scope).cookies)
         who = asker(scope, browser)
         send = self._noting(scope, browser, send)
-        refusal = self._foreign_address(scope, browser)
+        refusal = self._foreign_address(scope, who.address, browser)
         if refusal is None and _is_upload(scope):
             await self._upload(scope, receive, send, who)
-            return
-        if refusal is None and scope["method"] == "POST" and get_route_path(scope).startswith(_ROOT):
-            body = await whole_body(receive)
-            refusal = _too_much(self._bytes.wait(who, len(body))) if len(body) > _SMALL else None
-            self._bytes.add(who, len(body))
-            refusal = refusal or self._foreign_body(body, browser)
-            receive = replayed(body, receive)
-        await (refusal or self.app)(scope, receive, send)
+        elif refusal is None and scope["method"] == "POST" and get_route_path(scope).startswith(_ROOT):
+            await self._question(scope, receive, send, who, browser)
+        else:
+            await (refusal or self.app)(scope, receive, send)
+
+    async def _question(
+        self, scope: Scope, receive: Receive, send: Send, who: Asker, browser: str | None
+    ) -> None:
+        """Takes JSON whose bytes count before they are read, as far as they are declared, and hands it on."""
+        declared = int(Headers(scope=scope).get("content-length", 0))
+        refusal = _too_much(self._bytes.wait(who, declared)) if declared > _SMALL else None
+        with self._in_memory.of(who.address) as take:
+            if refusal is None:
+                try:
+                    body = await whole_body(receive, take)
+                except MemoryFullError:
+                    refusal = _busy()
+                else:
+                    refusal = self._unwelcome(body, who, browser)
+                    receive = replayed(body, receive)
+            await (refusal or self.app)(scope, receive, send)
+
+    def _unwelcome(self, body: bytes, who: Asker, browser: str | None) -> PlainTextResponse | None:
+        refusal = _too_much(self._bytes.wait(who, len(body))) if len(body) > _SMALL else None
+        self._bytes.add(who, len(body))
+        return refusal or self._foreign_body(body, who.address, browser)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send, who: Asker) -> None:
         """Takes an upload whose bytes count from the start, or many at once would find the same room."""
@@ -89,32 +108,34 @@ class VisitGate:
             if declared:
                 self._bytes.add(who, received - declared)
 
-    def _foreign_address(self, scope: Scope, browser: str | None) -> PlainTextResponse | None:
+    def _foreign_address(self, scope: Scope, address: str, browser: str | None) -> PlainTextResponse | None:
         path = get_route_path(scope)
         query = QueryParams(scope["query_string"])
         names = [name for key in _NAMES for name in query.getlist(key)]
+        if len(names) > len(_NAMES):  # each is kept for long
+            return PlainTextResponse("The address names too many sessions.", status_code=400)
         if scope["method"] in ("GET", "HEAD") and (match := _NAME_IN_PATH.fullmatch(path)):
             names.append(match[1])
         if path.startswith(_FILE) and not self._may_open(path.removeprefix(_FILE), browser):
             return _not_found()
-        return self._foreign(names, browser)
+        return self._foreign(names, address, browser)
 
     def _may_open(self, path: str, browser: str | None) -> bool:
         """Whether a path leads to a file among the uploads that is not another browser's; a file that is not
         there and one that may not be seen get one answer."""
         return is_file_in(self.disk.uploads, path) and self.visits.may_open(path, browser)
 
-    def _foreign_body(self, body: bytes, browser: str | None) -> PlainTextResponse | None:
+    def _foreign_body(self, body: bytes, address: str, browser: str | None) -> PlainTextResponse | None:
         said = understood(body)
         if isinstance(said, PlainTextResponse):
             return said
         values = [said.get(key) for key in _NAMES]
-        return self._foreign([value for value in values if isinstance(value, str)], browser)
+        return self._foreign([value for value in values if isinstance(value, str)], address, browser)
 
-    def _foreign(self, names: list[str], browser: str | None) -> PlainTextResponse | None:
+    def _foreign(self, names: list[str], address: str, browser: str | None) -> PlainTextResponse | None:
         if not all(_NAME.fullmatch(name) for name in names):  # they are kept for long
             return PlainTextResponse("That is no name of a session.", status_code=400)
-        if all(self.visits.is_own_name(name, browser) for name in names):
+        if all(self.visits.is_own_name(name, browser, address) for name in names):
             return None
         return _not_found({"X-Visit": "another"})  # the page that asks starts anew: see head.html
 
@@ -158,7 +179,7 @@ class VisitGate:
                 self.visits.claim_file(path, browser)
         elif isinstance(named, dict) and isinstance(named.get("event_id"), str):
             # Gradio takes the id for the session of who sent no session of their own.
-            self.visits.is_own_name(named["event_id"], browser)
+            self.visits.is_own_name(named["event_id"], browser, asker(scope, browser).address)
 
 
 def in_words(seconds: int) -> str:
@@ -186,6 +207,14 @@ def _too_much(wait: int) -> PlainTextResponse | None:
         f"they may together. Try again in {in_words(wait)}.",
         status_code=429,
         headers={"Retry-After": str(wait)},
+    )
+
+
+def _busy() -> PlainTextResponse:
+    return PlainTextResponse(
+        "Too much is being sent from your network address at once. Try again in a moment.",
+        status_code=429,
+        headers={"Retry-After": "1"},
     )
 
 

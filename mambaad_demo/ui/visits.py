@@ -16,6 +16,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 COOKIE = "visit"
@@ -75,9 +76,10 @@ def visitor_behind(request: object) -> str | None:
 class Visits:
     """Who used what first; safe to share between threads.
 
-    It is bounded: what was not used for long is forgotten, and the longest unused goes when too much is
-    known. By then Gradio, which keeps the state of 200 sessions, has dropped a session itself, and a file
-    still has a name that nobody guesses.
+    It is bounded: what was not used for long is forgotten, and when too much is known, the longest unused
+    goes of the network address that brought most, so that nobody can make things of others forgotten. Who did
+    bring as much has no session in Gradio either, which keeps the state of 200; and a file still has a name
+    that nobody guesses.
     """
 
     def __init__(
@@ -97,14 +99,15 @@ class Visits:
         self._names = _Owners(keep_seconds, most, clock)
         self._files = _Owners(keep_seconds, most, clock)
 
-    def is_own_name(self, name: str, browser: str | None) -> bool:
+    def is_own_name(self, name: str, browser: str | None, address: str = "") -> bool:
         """Whether a session hash or an event id belongs to who sends it, who gets it where it is new.
 
         Args:
             name: as the request gives it.
             browser: who sends it; None without a cookie, and then all without a cookie are one.
+            address: the network address it comes from.
         """
-        return self._names.owner(name, browser) == browser
+        return self._names.owner(name, browser, address) == browser
 
     def claim_file(self, path: str, browser: str | None) -> bool:
         """Keep a file for who uploaded it or was given it; whether it is theirs to use."""
@@ -137,41 +140,62 @@ def _real(path: str) -> str:
 
 
 class _Owners:
-    """The first user of each key, the longest unused key first."""
+    """The first user of each key; of each network address, the longest unused key first."""
 
     def __init__(self, keep_seconds: float, most: int, clock: Callable[[], float]) -> None:
         self._keep = keep_seconds
         self._most = most
         self._clock = clock
-        self._known: dict[str, tuple[str | None, float]] = {}
+        self._known: dict[str, _Use] = {}
+        self._of_address: dict[str, dict[str, None]] = {}
         self._lock = threading.Lock()
 
-    def owner(self, key: str, newcomer: str | None) -> str | None:
+    def owner(self, key: str, newcomer: str | None, address: str = "") -> str | None:
         """Whose the key is; the newcomer's where nobody used it yet."""
         now = self._clock()
         with self._lock:
-            self._forget(now - self._keep)
-            owner, _ = self._known.pop(key, (newcomer, now))
-            self._known[key] = owner, now
+            self._forget_old(now)
+            known = self._drop(key) or _Use(newcomer, address, now)
+            self._known[key] = replace(known, at=now)
+            self._of_address.setdefault(known.address, {})[key] = None
             if len(self._known) > self._most:
-                del self._known[next(iter(self._known))]
-            return owner
+                crowd = max(self._of_address, key=lambda one: len(self._of_address[one]))
+                self._drop(next(iter(self._of_address[crowd])))
+            return known.owner
 
     def known_owner(self, key: str) -> str | None:
         """Whose the key is; None also where nobody used it yet."""
         with self._lock:
-            self._forget(self._clock() - self._keep)
-            return self._known.get(key, (None, 0.0))[0]
+            self._forget_old(self._clock())
+            known = self._known.get(key)
+            return None if known is None else known.owner
 
     def keys_of(self, owner: str) -> frozenset[str]:
         """All keys of an owner."""
         with self._lock:
-            self._forget(self._clock() - self._keep)
-            return frozenset(key for key, (known, _) in self._known.items() if known == owner)
+            self._forget_old(self._clock())
+            return frozenset(key for key, known in self._known.items() if known.owner == owner)
 
-    def _forget(self, before: float) -> None:
+    def _forget_old(self, now: float) -> None:
         while self._known:
-            key, (_, used) = next(iter(self._known.items()))
-            if used >= before:
+            key, known = next(iter(self._known.items()))
+            if known.at >= now - self._keep:
                 return
-            del self._known[key]
+            self._drop(key)
+
+    def _drop(self, key: str) -> "_Use | None":
+        known = self._known.pop(key, None)
+        if known is not None:
+            del self._of_address[known.address][key]
+            if not self._of_address[known.address]:
+                del self._of_address[known.address]
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """Who used a key first, from where, and when it was used last, in seconds of the clock."""
+
+    owner: str | None
+    address: str
+    at: float

@@ -216,6 +216,7 @@ def test_closed_doors_stay_closed(app_url):
     ):
         assert httpx.get(f"{app_url}{path}", timeout=30).status_code == 404
     assert httpx.post(f"{app_url}/gradio_api/process_recording", timeout=30).status_code == 404
+    assert httpx.post(f"{app_url}/login", files={"username": b"x" * 9}, timeout=30).status_code == 404
 
 
 def test_compare_answers_with_a_result_per_checkpoint_votes_costs_and_pictures(client, picture):

@@ -9,7 +9,15 @@ from anyio import run
 from gradio.routes import App
 from starlette.responses import PlainTextResponse
 
-from mambaad_demo.ui.bodies import EXCEPTION_HANDLERS, MOST_BYTES, MOST_PARTS, understood, whole_body
+from mambaad_demo.ui.bodies import (
+    EXCEPTION_HANDLERS,
+    MOST_BYTES,
+    MOST_PARTS,
+    InMemory,
+    MemoryFullError,
+    understood,
+    whole_body,
+)
 
 NAME = "a" * 120
 UPLOAD = json.dumps(
@@ -69,6 +77,31 @@ def test_a_body_over_the_limit_is_not_read_to_its_end():
 
     assert told(run(whole_body, receive)) == 413
     assert pieces == 17
+
+
+def test_a_body_for_which_there_is_no_room_is_not_read_to_its_end():
+    pieces = 0
+
+    async def receive():
+        nonlocal pieces
+        pieces += 1
+        return {"type": "http.request", "body": b" " * 10, "more_body": True}
+
+    with InMemory(most=25).of("10.0.0.1") as take, pytest.raises(MemoryFullError):
+        run(whole_body, receive, take)
+    assert pieces == 3
+
+
+def test_bodies_of_one_address_share_room_and_give_it_back():
+    bodies = InMemory(most=10)
+    with bodies.of("10.0.0.1") as take, bodies.of("10.0.0.1") as also, bodies.of("10.0.0.2") as other:
+        take(4)
+        also(6)
+        other(10)
+        with pytest.raises(MemoryFullError):
+            take(1)
+    with bodies.of("10.0.0.1") as take:
+        take(10)
 
 
 def test_a_body_that_gradio_does_not_expect_does_not_come_back():

@@ -119,6 +119,13 @@ def test_closed_doors_stay_closed(call, path):
     assert call("GET", f"/parts{path}", root="/parts").status_code == 404
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("path", ["/login", "/login/", "/", "/logout", "/gradio_api", "/anything"])
+def test_nothing_is_sent_to_other_places_than_those_that_are_guarded(call, method, path):
+    assert call(method, path, content=b"username=x").status_code == 404
+    assert call(method, f"/parts{path}", root="/parts", content=b"username=x").status_code == 404
+
+
 @pytest.mark.parametrize("options", [{}, {"host": "evil.example"}, {"headers": {"Origin": "null"}}])
 def test_every_answer_carries_the_security_headers(call, options):
     headers = call(**options).headers

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
+from mambaad_demo.ui.bodies import InMemory
 from mambaad_demo.ui.caps import Caps, Disk
 from mambaad_demo.ui.visit_gate import VisitGate, in_words
 from mambaad_demo.ui.visits import COOKIE, Visits, new_cookie
@@ -40,7 +41,7 @@ async def anything(request: Request) -> JSONResponse:
 def gate(tmp_path):
     """A function that makes another gate before the stand-in."""
 
-    def new(caps=None, *, disk=None, on_space=False, root_path=""):
+    def new(caps=None, *, disk=None, on_space=False, root_path="", most=1000):
         app = Starlette(
             routes=[
                 Route("/", page),
@@ -52,7 +53,7 @@ def gate(tmp_path):
         )
         gate = VisitGate(
             app,
-            visits=Visits(),
+            visits=Visits(most=most),
             caps=caps or Caps(),
             disk=disk or Disk(tmp_path, free_gb=0),
             on_space=on_space,
@@ -66,11 +67,11 @@ def gate(tmp_path):
     return new
 
 
-def call(gate, who, method, path, **options):
+def call(gate, who, method, path, *, address="127.0.0.1", **options):
     """The answer to one request of a browser with a cookie, or of a program without."""
 
     async def request():
-        transport = httpx.ASGITransport(gate, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(gate, raise_app_exceptions=False, client=(address, 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             if who is not None:
                 client.cookies.set(COOKIE, who)
@@ -183,6 +184,23 @@ def test_a_foreign_session_is_not_hidden_behind_another(gate, query):
     call(gate, MIRA, "GET", "/gradio_api/heartbeat/s")
 
     assert call(gate, JO, "GET", f"/gradio_api/queue/data?{query}").status_code == 404
+
+
+def test_one_address_names_no_more_than_one_of_each(gate):
+    many = "&".join(f"session_hash={number}" for number in range(4))
+
+    assert call(gate(), JO, "GET", f"/nothing?{many}").status_code == 400
+
+
+def test_names_that_one_address_brings_make_no_session_of_another_forgotten(gate):
+    gate = gate(most=20)
+    call(gate, MIRA, "GET", "/gradio_api/heartbeat/s", address="192.0.2.1")
+    for number in range(30):
+        query = f"session_hash={number}a&event_id={number}b&upload_id={number}c"
+        call(gate, JO, "GET", f"/gradio_api/queue/data?{query}", address="192.0.2.2")
+
+    assert call(gate, JO, "GET", "/gradio_api/heartbeat/s", address="192.0.2.2").status_code == 404
+    assert call(gate, MIRA, "GET", "/gradio_api/heartbeat/s", address="192.0.2.1").status_code == 200
 
 
 def test_a_program_can_use_its_session_and_no_browser_can(gate):
@@ -343,6 +361,49 @@ def test_who_broke_an_upload_off_is_charged_for_what_came(gate):
 
     send = {"content": b"x" * 900_000, "headers": {"x-paths": "[]"}}
     assert call(gate, MIRA, "POST", "/gradio_api/upload", **send).status_code == 200
+
+
+def test_a_question_that_would_be_too_much_is_not_read(gate):
+    gate, taken = gate(Caps(upload_mb_per_hour=1)), 0
+    join = "/gradio_api/queue/join"
+    call(gate, MIRA, "POST", join, json={"data": ["x" * 700_000]})
+
+    async def pieces():
+        nonlocal taken
+        for _ in range(7):
+            taken += 1
+            yield b"x" * 100_000
+
+    answer = call(gate, MIRA, "POST", join, content=pieces(), headers={"Content-Length": "700000"})
+
+    assert (answer.status_code, taken) == (429, 0)
+
+
+def test_questions_that_are_sent_slowly_fill_the_memory_only_so_far(gate, monkeypatch):
+    monkeypatch.setattr("mambaad_demo.ui.visit_gate.InMemory", lambda: InMemory(most=250_000))
+    gate, statuses, held = gate(), [], anyio.Event()
+
+    async def slow():
+        yield b"x" * 100_000
+        await held.wait()
+
+    async def ask(address):
+        transport = httpx.ASGITransport(gate, client=(address, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            answer = await client.post("/gradio_api/queue/join", content=slow())
+            statuses.append((address, answer.status_code))
+
+    async def at_once():
+        async with anyio.create_task_group() as tasks:
+            for address in ["192.0.2.1"] * 5 + ["192.0.2.2"]:
+                tasks.start_soon(ask, address)
+            await anyio.wait_all_tasks_blocked()
+            assert statuses == [("192.0.2.1", 429)] * 3
+            held.set()
+
+    anyio.run(at_once)
+
+    assert sorted(statuses[3:]) == [("192.0.2.1", 400)] * 2 + [("192.0.2.2", 400)], "no JSON, once read"
 
 
 def test_what_events_are_asked_with_counts_as_uploaded_and_small_ones_always_pass(gate):

@@ -131,6 +131,18 @@ def test_only_so_much_is_remembered_and_the_longest_unused_goes_first():
     assert visits.is_own_name("two", JO)
 
 
+def test_who_brings_many_names_makes_own_ones_forgotten_and_not_those_of_others():
+    visits = Visits(most=100)
+    visits.is_own_name("a session", MIRA, "10.0.0.1")
+    for number in range(1000):
+        visits.is_own_name(f"flood {number}", f"browser {number}", "10.0.0.2")
+
+    assert not visits.is_own_name("a session", JO, "10.0.0.2")
+    assert visits.is_own_name("a session", MIRA, "10.0.0.3"), "also from elsewhere"
+    assert visits.is_own_name("flood 0", JO, "10.0.0.2")
+    assert not visits.is_own_name("flood 999", JO, "10.0.0.2")
+
+
 def test_of_many_who_come_at_once_one_owns_a_session():
     visits, start = Visits(), threading.Barrier(8)
     owns = []
