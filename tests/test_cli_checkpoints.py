@@ -22,6 +22,28 @@ __all__ = ["hub", "parts", "pauses"]
 pytestmark = SENDS_OLD_STYLE
 runner = CliRunner()
 
+TWO_PUBLISHED = "schema_version = 1\n" + "".join(
+    f'''[[release]]
+name = "{name}"
+kind = "published"
+decoder = "mambaad"
+encoder = "resnet34.bt_in1k"
+input_side = 64
+license = "apache-2.0"
+repo = "{REPO}"
+revision = "{REVISION}"
+files = [{{ path = "{path}" }}]
+'''
+    for name, path in (("first", "mvtec/first.pth"), ("second", "visa/second.pth"))
+)
+TWO_PUBLISHED += """[[release]]
+name = "ours"
+kind = "embedded"
+decoder = "mambaad"
+encoder = "test_efficientnet"
+license = "apache-2.0"
+"""
+
 
 @pytest.fixture
 def call(hub, tiny_checkpoint, tmp_path, monkeypatch):
@@ -193,3 +215,42 @@ def test_a_published_release_of_full_size_is_imported_from_the_hub_and_passes_it
     assert file_sha256(tiny_checkpoint.parent / "full" / "model.safetensors") in (
         tiny_checkpoint.parent / "full" / "README.md"
     ).read_text(encoding="utf-8")
+
+
+def test_published_weights_are_imported_by_their_repository_and_path(call, hub, tiny_checkpoint):
+    buffer = io.BytesIO()
+    torch.save({"net": official_state()}, buffer)
+    hub.add_repo(REPO, {REVISION: {"visa/second.pth": buffer.getvalue()}})
+    (tiny_checkpoint.parent / "manifest.toml").write_text(TWO_PUBLISHED)
+
+    imported = call("import", REPO, "visa/second.pth")
+
+    assert imported.exit_code == 0
+    assert "Imported as second." in imported.stdout
+    assert (tiny_checkpoint.parent / "second" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([REPO], r"which of its files.*mvtec/first\.pth \(first\); visa/second\.pth \(second\)"),
+        ([REPO, "third.pth"], r"which of its files.*mvtec/first\.pth"),
+        (["first", "second"], r"which of its files.*mvtec/first\.pth"),
+        (["greta/parts", "parts.pth"], f"no published weights of greta/parts, but of: {REPO}.*Add them"),
+        (["tiny"], "No release is called 'tiny'"),
+        (["ours"], "needs no import"),
+        (["{file}", "second"], "a file, not a repository"),
+    ],
+)
+def test_an_import_that_names_no_single_release_says_what_there_is(
+    call, hub, tiny_checkpoint, tmp_path, arguments, words
+):
+    (tiny_checkpoint.parent / "manifest.toml").write_text(TWO_PUBLISHED)
+    (tmp_path / "weights.pth").touch()
+
+    refused = call("import", *(argument.format(file=tmp_path / "weights.pth") for argument in arguments))
+
+    assert refused.exit_code == 2
+    assert re.search(words, refused.stderr)
+    assert hub.requests == []
+    assert {path.name for path in tiny_checkpoint.parent.iterdir()} == {"manifest.toml", "tiny"}

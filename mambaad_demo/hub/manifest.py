@@ -85,6 +85,30 @@ class Manifest(Border):
         known = ", ".join(release.name for release in self.releases) or "none"
         raise UnknownReleaseError(f"No release is called {name!r}. The manifest lists: {known}.")
 
+    def published(self, name: str, which: str | None = None) -> Release:
+        """The published release called `name`, or the one of the repository `name` that `which` means, by its
+        name or by its path there.
+
+        Raises:
+            UnknownReleaseError: there is none, or `which` is none of those in the repository.
+        """
+        found = [one for one in self.releases if one.kind == "published" and name in (one.name, one.repo)]
+        if not found and "/" in name:
+            repos = sorted({str(one.repo) for one in self.releases if one.kind == "published"})
+            raise UnknownReleaseError(
+                f"The manifest lists no published weights of {name}, but of: {', '.join(repos) or 'none'}. "
+                "Add them to the manifest, or download the file and import that."
+            )
+        if not found:
+            raise UnknownReleaseError(
+                f"{self.release(name).name} needs no import: it is a checkpoint already."
+            )
+        for release in found:
+            if which in (release.name, release.files[0].path) or (which is None and name == release.name):
+                return release
+        choice = "; ".join(f"{one.files[0].path} ({one.name})" for one in found)
+        raise UnknownReleaseError(f"Say after {name} which of its files to import: {choice}.")
+
     @property
     def repos(self) -> frozenset[str]:
         """Repositories on the allow-list."""
