@@ -33,6 +33,16 @@ license = "apache-2.0"
 repo = "{REPO}"
 revision = "{REVISION}"
 files = [{{ path = "{path}" }}]
+source_of_numbers = "a paper, not measured here"
+[release.quoted]
+image_auroc = 98.6
+image_ap = 99.6
+image_f1_max = 97.8
+pixel_auroc = 97.7
+pixel_ap = 56.3
+pixel_f1_max = 59.2
+au_pro = 93
+source = "paper, Table 1"
 '''
     for name, path in (("first", "mvtec/first.pth"), ("second", "visa/second.pth"))
 )
@@ -227,7 +237,13 @@ def test_published_weights_are_imported_by_their_repository_and_path(call, hub, 
 
     assert imported.exit_code == 0
     assert "Imported as second." in imported.stdout
-    assert (tiny_checkpoint.parent / "second" / "model.safetensors").is_file()
+    card = (tiny_checkpoint.parent / "second" / "README.md").read_text(encoding="utf-8")
+    figures = card.split("## Figures of the authors, not measured here\n")[1].split("\n## ")[0]
+    assert "| 98.6 | 99.6 | 97.8 | 97.7 | 56.3 | 59.2 | 93.0 |" in figures
+    assert "Nothing was run here" in figures
+    assert "Source: paper, Table 1" in figures
+    shown = json.loads(call("verify", "second", "--json").stdout)[0]
+    assert (shown["quoted"]["au_pro"], shown["source_of_numbers"]) == (93.0, "a paper, not measured here")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,14 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from mambaad_demo.errors import CheckpointCorruptError, UnknownReleaseError
-from mambaad_demo.hub.schemas import Border, CategoryName, CheckpointName, Sha256
+from mambaad_demo.hub.schemas import (
+    Border,
+    CategoryName,
+    CheckpointName,
+    QuotedMetrics,
+    Sha256,
+    SourceOfNumbers,
+)
 
 FULL_REVISION = re.compile(r"[0-9a-f]{40}")
 
@@ -46,8 +53,10 @@ class Release(Border):
     """What is not settled yet, said plainly."""
     files: tuple[ReleaseFile, ...] = ()
     license: str
-    source_of_numbers: str = ""
+    source_of_numbers: SourceOfNumbers = ""
     """Where quoted metrics of this release come from."""
+    quoted: QuotedMetrics | None = None
+    """What its authors report; an import writes it into the checkpoint and its card."""
 
     @model_validator(mode="after")
     def _says_where_it_is(self) -> Self:
