@@ -246,6 +246,20 @@ def test_published_weights_are_imported_by_their_repository_and_path(call, hub, 
     assert (shown["quoted"]["au_pro"], shown["source_of_numbers"]) == (93.0, "a paper, not measured here")
 
 
+def test_verify_refuses_an_embedded_checkpoint_that_the_manifest_does_not_know(call, tiny_checkpoint):
+    (tiny_checkpoint.parent / "manifest.toml").write_text(
+        'schema_version = 1\n[[release]]\nname = "tiny"\nkind = "embedded"\ndecoder = "mambaad"\n'
+        'encoder = "test_efficientnet"\nlicense = "apache-2.0"\n'
+        f'files = [{{ path = "config.json", sha256 = "{"0" * 64}" }}]\n'
+    )
+
+    verified = call("verify")
+
+    assert verified.exit_code == 1
+    assert "FAILED. config.json of the embedded checkpoint 'tiny' has SHA-256" in verified.stdout
+    assert "manifest.toml expects" in verified.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -27,7 +27,7 @@ class ReleaseFile(Border):
     """One file of a release."""
 
     path: str
-    """Inside the repository."""
+    """Inside the repository or folder."""
     sha256: Sha256 | None = None
     """None until the file was seen once; then it is pinned."""
 
@@ -52,6 +52,7 @@ class Release(Border):
     status: str = ""
     """What is not settled yet, said plainly."""
     files: tuple[ReleaseFile, ...] = ()
+    """What has to be what it was; of an embedded release, all that loading reads."""
     license: str
     source_of_numbers: SourceOfNumbers = ""
     """Where quoted metrics of this release come from."""

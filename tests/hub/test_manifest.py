@@ -3,8 +3,10 @@
 import pytest
 
 from mambaad_demo.errors import CheckpointCorruptError, UnknownReleaseError
-from mambaad_demo.hub.layout import EMBEDDED_ROOT, MANIFEST
+from mambaad_demo.hub.layout import CARD, EMBEDDED_ROOT, FILES, MANIFEST, embedded_names
+from mambaad_demo.hub.loading import read_records
 from mambaad_demo.hub.manifest import read_manifest
+from mambaad_demo.hub.weights import file_sha256
 
 EMBEDDED = """
 schema_version = 1
@@ -62,6 +64,32 @@ def test_figures_of_the_paper_are_quoted_for_the_sets_that_have_them_and_for_not
     paper = quoted["mambaad_mvtec"].model_dump()
     assert list(paper.values())[:-1] == [98.6, 99.6, 97.8, 97.7, 56.3, 59.2, 93.1]
     assert "Table 1" in paper["source"]
+
+
+@pytest.mark.parametrize("name", embedded_names(EMBEDDED_ROOT))
+def test_the_manifest_says_of_each_embedded_checkpoint_what_its_folder_holds(name):
+    release, folder = read_manifest(EMBEDDED_ROOT / MANIFEST).release(name), EMBEDDED_ROOT / name
+    config, _ = read_records(folder)
+
+    assert {file.path: file.sha256 for file in release.files} == {
+        file: file_sha256(folder / file) for file in FILES if file != CARD
+    }
+    assert (release.kind, release.categories, release.license) == (
+        "embedded",
+        config.categories,
+        config.license,
+    )
+    assert (release.decoder, release.encoder, release.input_side) == (
+        config.detector["decoder"],
+        config.detector["encoder"],
+        config.detector["input_side"],
+    )
+
+
+def test_every_embedded_release_of_the_manifest_is_there():
+    listed = {one.name for one in read_manifest(EMBEDDED_ROOT / MANIFEST).releases if one.kind == "embedded"}
+
+    assert listed == set(embedded_names(EMBEDDED_ROOT))
 
 
 def test_an_absent_manifest_is_empty(tmp_path):
