@@ -69,8 +69,8 @@ def require_allowed(reference: HubReference, allowed: Iterable[str]) -> None:
     """
     if reference.repo not in allowed:
         raise UnknownReleaseError(
-            f"{reference.repo} is not on the allow-list. The operator can add it in the manifest or in "
-            "MAMBAAD_ALLOWED_REPOS."
+            f"{reference.repo} is not on the allow-list. The operator can add it in the manifest, for the "
+            "command line in MAMBAAD_ALLOWED_REPOS, in Python by the argument allowed_repos."
         )
 
 

@@ -39,7 +39,9 @@ def test_a_repository_nobody_allowed_is_never_asked_for(tmp_path):
     def download(**_):
         raise AssertionError("nothing may be downloaded")
 
-    with pytest.raises(UnknownReleaseError, match="MAMBAAD_ALLOWED_REPOS"):
+    with pytest.raises(
+        UnknownReleaseError, match=r"command line in MAMBAAD_ALLOWED_REPOS, in Python .* allowed_repos"
+    ):
         load_checkpoint(f"{REPO}@{REVISION}", checkpoints_root=tmp_path, download=download)
 
 
