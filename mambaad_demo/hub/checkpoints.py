@@ -61,7 +61,8 @@ def load_checkpoint(
         precision: arithmetic of the encoder, see `models.encoder.Encoder`.
         checkpoints_root: holds embedded checkpoints and the manifest; the repository's own by default.
         versions_root: holds those that were fine-tuned here.
-        allowed_repos: repositories allowed besides the manifest's.
+        allowed_repos: repositories allowed besides the manifest's, or one commit of one as
+            "owner/repo@revision".
         download: `huggingface_hub.snapshot_download` or a stand-in.
 
     Raises:

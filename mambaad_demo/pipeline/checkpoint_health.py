@@ -8,7 +8,7 @@ from mambaad_demo.errors import DemoError
 from mambaad_demo.hub.checkpoints import Checkpoint, load_checkpoint
 from mambaad_demo.hub.layout import CARD, GOLDEN
 from mambaad_demo.hub.loading import read_records
-from mambaad_demo.hub.manifest import Release
+from mambaad_demo.hub.manifest import FULL_REVISION, Release
 from mambaad_demo.hub.schemas import CheckpointConfig
 from mambaad_demo.hub.self_test import SelfTest, run_self_test
 from mambaad_demo.models.detector import Detector
@@ -94,7 +94,9 @@ def of_catalog(catalog: Catalog, name: str, release: Release | None) -> Checkpoi
     own, predictor = name in catalog.own_names(), catalog.loaded(name)
     if predictor is not None:
         return of_loaded(predictor.checkpoint, release, own=own)
-    if release is not None and name in catalog.release_names():
+    if name in catalog.release_names():
+        if release is None:
+            return CheckpointHealth(name=name, passed=None, revision=_revision(name, release))
         return CheckpointHealth(
             name=name,
             passed=None,
@@ -143,7 +145,7 @@ def of_loaded(checkpoint: Checkpoint, release: Release | None, *, own: bool) -> 
         license=checkpoint.config.license,
         source_of_numbers=_source_of_numbers(checkpoint.config, release, own=own),
         quoted=_quoted(checkpoint.config),
-        revision=None if release is None else release.revision,
+        revision=_revision(checkpoint.name, release),
         weights_mb=round(_bytes(checkpoint.detector) / 1e6, 1),
     )
 
@@ -188,6 +190,14 @@ def _source_of_numbers(config: CheckpointConfig, release: Release | None, *, own
     if own:
         return OWN_FIGURES
     return config.source_of_numbers or (None if release is None else release.source_of_numbers or None)
+
+
+def _revision(name: str, release: Release | None) -> str | None:
+    """The commit, which the operator may have named in the place of the manifest."""
+    if release is not None:
+        return release.revision
+    commit = name.rpartition("@")[2]
+    return commit if FULL_REVISION.fullmatch(commit) else None
 
 
 def _quoted(told: CheckpointConfig | Release) -> dict[str, float | str] | None:
