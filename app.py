@@ -128,6 +128,7 @@ def _catalog(settings: Settings) -> Catalog:
         precision=settings.precision,
         checkpoints_root=settings.checkpoints,
         versions_root=settings.versions,
+        allowed_repos=settings.allowed_repos,
     )
     return Catalog(
         settings.checkpoints,
@@ -139,6 +140,7 @@ def _catalog(settings: Settings) -> Catalog:
         zero_gpu=ZeroGpu(lambda name: open_on(name, device=settings.device).runner, is_asked=asked.by_visitor)
         if lends
         else None,
+        allowed_repos=settings.allowed_repos,
     )
 
 

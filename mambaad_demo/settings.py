@@ -32,7 +32,7 @@ DATABASE = "mambaad.db"
 _SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|_KEY|CREDENTIALS?)$", re.IGNORECASE)
 _MINUTES_IN_A_YEAR = 525_600
 _HOST_NAME = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
-_REPO_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_REPO_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[0-9a-f]{40})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +63,8 @@ class Settings:
     """Arithmetic of the encoder, one of `models.encoder.Precision` (`MAMBAAD_PRECISION`)."""
 
     allowed_repos: tuple[str, ...] = ()
-    """Hub repositories, `owner/name`, that may be loaded besides the manifest's; split at commas and spaces
-    (`MAMBAAD_ALLOWED_REPOS`)."""
+    """Hub repositories, `owner/name`, that may be loaded besides the manifest's; as `owner/name@commit` only
+    at that commit, which the page then offers; split at commas and spaces (`MAMBAAD_ALLOWED_REPOS`)."""
 
     retention_minutes: int = DEFAULT_RETENTION_MINUTES
     """Minutes until a visitor's files are deleted, 1 to a year (`MAMBAAD_RETENTION_MINUTES`)."""
@@ -182,7 +182,8 @@ class Settings:
         for repo in self.allowed_repos:
             if not _REPO_NAME.fullmatch(repo):
                 raise InputError(
-                    f"MAMBAAD_ALLOWED_REPOS names {repo!r}. Write each repository as owner/name."
+                    f"MAMBAAD_ALLOWED_REPOS names {repo!r}. Write each repository as owner/name, with @ and "
+                    "a full commit where the page should offer it."
                 )
         for name in self.trusted_hosts:
             if not _HOST_NAME.fullmatch(name):

@@ -22,6 +22,38 @@ __all__ = ["hub", "parts", "pauses"]
 pytestmark = SENDS_OLD_STYLE
 runner = CliRunner()
 
+TWO_PUBLISHED = "schema_version = 1\n" + "".join(
+    f'''[[release]]
+name = "{name}"
+kind = "published"
+decoder = "mambaad"
+encoder = "resnet34.bt_in1k"
+input_side = 64
+license = "apache-2.0"
+repo = "{REPO}"
+revision = "{REVISION}"
+files = [{{ path = "{path}" }}]
+source_of_numbers = "a paper, not measured here"
+[release.quoted]
+image_auroc = 98.6
+image_ap = 99.6
+image_f1_max = 97.8
+pixel_auroc = 97.7
+pixel_ap = 56.3
+pixel_f1_max = 59.2
+au_pro = 93
+source = "paper, Table 1"
+'''
+    for name, path in (("first", "mvtec/first.pth"), ("second", "visa/second.pth"))
+)
+TWO_PUBLISHED += """[[release]]
+name = "ours"
+kind = "embedded"
+decoder = "mambaad"
+encoder = "test_efficientnet"
+license = "apache-2.0"
+"""
+
 
 @pytest.fixture
 def call(hub, tiny_checkpoint, tmp_path, monkeypatch):
@@ -193,3 +225,62 @@ def test_a_published_release_of_full_size_is_imported_from_the_hub_and_passes_it
     assert file_sha256(tiny_checkpoint.parent / "full" / "model.safetensors") in (
         tiny_checkpoint.parent / "full" / "README.md"
     ).read_text(encoding="utf-8")
+
+
+def test_published_weights_are_imported_by_their_repository_and_path(call, hub, tiny_checkpoint):
+    buffer = io.BytesIO()
+    torch.save({"net": official_state()}, buffer)
+    hub.add_repo(REPO, {REVISION: {"visa/second.pth": buffer.getvalue()}})
+    (tiny_checkpoint.parent / "manifest.toml").write_text(TWO_PUBLISHED)
+
+    imported = call("import", REPO, "visa/second.pth")
+
+    assert imported.exit_code == 0
+    assert "Imported as second." in imported.stdout
+    card = (tiny_checkpoint.parent / "second" / "README.md").read_text(encoding="utf-8")
+    figures = card.split("## Figures of the authors, not measured here\n")[1].split("\n## ")[0]
+    assert "| 98.6 | 99.6 | 97.8 | 97.7 | 56.3 | 59.2 | 93.0 |" in figures
+    assert "Nothing was run here" in figures
+    assert "Source: paper, Table 1" in figures
+    shown = json.loads(call("verify", "second", "--json").stdout)[0]
+    assert (shown["quoted"]["au_pro"], shown["source_of_numbers"]) == (93.0, "a paper, not measured here")
+
+
+def test_verify_refuses_an_embedded_checkpoint_that_the_manifest_does_not_know(call, tiny_checkpoint):
+    (tiny_checkpoint.parent / "manifest.toml").write_text(
+        'schema_version = 1\n[[release]]\nname = "tiny"\nkind = "embedded"\ndecoder = "mambaad"\n'
+        'encoder = "test_efficientnet"\nlicense = "apache-2.0"\n'
+        f'files = [{{ path = "config.json", sha256 = "{"0" * 64}" }}]\n'
+    )
+
+    verified = call("verify")
+
+    assert verified.exit_code == 1
+    assert "FAILED. config.json of the embedded checkpoint 'tiny' has SHA-256" in verified.stdout
+    assert "manifest.toml expects" in verified.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([REPO], r"which of its files.*mvtec/first\.pth \(first\); visa/second\.pth \(second\)"),
+        ([REPO, "third.pth"], r"which of its files.*mvtec/first\.pth"),
+        (["first", "second"], r"which of its files.*mvtec/first\.pth"),
+        (["greta/parts", "parts.pth"], f"no published weights of greta/parts, but of: {REPO}.*Add them"),
+        (["tiny"], "No release is called 'tiny'"),
+        (["ours"], "needs no import"),
+        (["{file}", "second"], "a file, not a repository"),
+    ],
+)
+def test_an_import_that_names_no_single_release_says_what_there_is(
+    call, hub, tiny_checkpoint, tmp_path, arguments, words
+):
+    (tiny_checkpoint.parent / "manifest.toml").write_text(TWO_PUBLISHED)
+    (tmp_path / "weights.pth").touch()
+
+    refused = call("import", *(argument.format(file=tmp_path / "weights.pth") for argument in arguments))
+
+    assert refused.exit_code == 2
+    assert re.search(words, refused.stderr)
+    assert hub.requests == []
+    assert {path.name for path in tiny_checkpoint.parent.iterdir()} == {"manifest.toml", "tiny"}

@@ -81,21 +81,35 @@ def verify(
 
 @app.command("import")
 def import_checkpoint(
-    source: Annotated[str, typer.Argument(metavar="RELEASE|FILE", help="Of the manifest, or a .pth file.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="RELEASE|REPO|FILE", help="A release or owner/name of the manifest, or a .pth file."
+        ),
+    ],
+    which: Annotated[
+        str | None, typer.Argument(metavar="PATH|RELEASE", help="Which file of the repository.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Default: the source's name beside the others.")] = None,
     categories: Annotated[str, typer.Option(help="What a file was trained on, split at commas.")] = "",
 ) -> None:
     """Turn published weights into a checkpoint folder; it has no limits until it is calibrated."""
     with errors_shown():
         root = Settings.from_env(os.environ).checkpoints
-        folder = out or root / (Path(source).stem if Path(source).is_file() else source)
-        if folder.exists():
-            raise InputError(f"{folder.name!r} exists. Name another folder with --out; nothing was changed.")
+        if out is not None:
+            _require_new(out)
         if Path(source).is_file():
+            if which is not None:
+                raise InputError(f"{Path(source).name} is a file, not a repository. Leave {which!r} out.")
+            folder = out or root / Path(source).stem
+            _require_new(folder)
             trained_on = tuple(name.strip() for name in categories.split(",") if name.strip())
             import_published(Path(source), folder, PublishedOptions(name=folder.name, categories=trained_on))
         else:
-            release = import_release(read_manifest(root / MANIFEST).release(source), folder)
+            release = read_manifest(root / MANIFEST).published(source, which)
+            folder = out or root / release.name
+            _require_new(folder)
+            release = import_release(release, folder)
             typer.echo(f"Pin in {MANIFEST}: revision {release.revision}, sha256 {release.files[0].sha256}")
     typer.echo(f"Imported as {folder.name}. Calibrate it with good images before you trust a verdict.")
 
@@ -155,6 +169,12 @@ def publish_card(checkpoint: Own, repo: Repo, dry_run: DryRun = False, metrics: 
         measured = None if metrics is None else read_metrics(metrics)
         plan = card_plan(_verified(checkpoint), repo, metrics=measured)
         _carry_out(plan, measured, dry_run=dry_run)
+
+
+def _require_new(folder: Path) -> None:
+    """Refuse to import over what is there."""
+    if folder.exists():
+        raise InputError(f"{folder.name!r} exists. Name another folder with --out; nothing was changed.")
 
 
 def _carry_out(plan: PushPlan, metrics: Metrics | None, *, dry_run: bool) -> None:

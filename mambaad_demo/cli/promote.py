@@ -116,6 +116,7 @@ def _loader(store: Workspace, device: Device | None) -> Load:
         device=device or settings.device,
         kernel=settings.kernel,
         precision=settings.precision,
+        allowed_repos=settings.allowed_repos,
     )
     return lambda name: in_force(store, catalog.predictor(name))
 

@@ -1,4 +1,4 @@
-"""What `train.evaluate` measured, read from its file and told in a model card."""
+"""What `train.evaluate` measured, read from its file, and what authors report, told in a model card."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,10 +7,10 @@ from pydantic import Field, ValidationError
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.hub.markdown import table, text
-from mambaad_demo.hub.schemas import Border, CategoryName
+from mambaad_demo.hub.schemas import Border, CategoryName, QuotedMetrics
 
 _MAX_BYTES = 1024 * 1024
-_COLUMNS = {
+COLUMNS = {
     "image_auroc": "image AUROC",
     "image_ap": "image AP",
     "image_f1_max": "image F1-max",
@@ -20,6 +20,7 @@ _COLUMNS = {
     "au_pro": "AU-PRO",
     "mad": "mean of the seven",
 }
+"""Titles of the metrics by name, in the order of the papers."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)] | None
 
@@ -76,12 +77,25 @@ def metrics_lines(metrics: Metrics) -> list[str]:
         "On labeled good and defective parts, in per cent, as `python -m train.evaluate` measures it:",
         "",
         *table(
-            ["category", *_COLUMNS.values(), "good parts", "defective parts"],
+            ["category", *COLUMNS.values(), "good parts", "defective parts"],
             [*rows, ["mean", *_cells(metrics.mean), "", ""]],
         ),
     ]
 
 
+def quoted_lines(quoted: QuotedMetrics) -> list[str]:
+    """A table in per cent with its source, and how little it says here."""
+    titles = {name: title for name, title in COLUMNS.items() if name in QuotedMetrics.model_fields}
+    return [
+        "In per cent, as the authors of the weights report them for a whole data set, by a protocol of their "
+        "own (AU-PRO up to 30 % false positives). Nothing was run here to confirm them.",
+        "",
+        *table([*titles.values()], [[f"{getattr(quoted, name):.1f}" for name in titles]]),
+        "",
+        f"Source: {text(quoted.source)}",
+    ]
+
+
 def _cells(shares: Shares) -> list[str]:
-    values = [getattr(shares, name) for name in _COLUMNS]
+    values = [getattr(shares, name) for name in COLUMNS]
     return ["–" if value is None else f"{100 * value:.1f}" for value in values]

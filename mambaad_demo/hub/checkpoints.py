@@ -22,6 +22,7 @@ from mambaad_demo.hub.manifest import read_manifest
 from mambaad_demo.hub.progress import Report
 from mambaad_demo.hub.remote import Download, HubReference, discard_damaged, fetch_folder, require_allowed
 from mambaad_demo.hub.saving import round_to_half, save_checkpoint
+from mambaad_demo.hub.weights import file_sha256
 from mambaad_demo.models.encoder import Precision
 
 __all__ = [
@@ -54,13 +55,14 @@ def load_checkpoint(
     Args:
         name: a folder below `checkpoints_root` or `versions_root`, the path of a folder, a release of the
             manifest, or "owner/repo@revision" with a full commit of an allow-listed repository; tried in this
-            order.
+            order. A folder below `checkpoints_root` must be what the manifest there says of it, if anything.
         device: auto, cpu or cuda.
         kernel: selective-scan backend, see `ops.selective_scan`.
         precision: arithmetic of the encoder, see `models.encoder.Encoder`.
         checkpoints_root: holds embedded checkpoints and the manifest; the repository's own by default.
         versions_root: holds those that were fine-tuned here.
-        allowed_repos: repositories allowed besides the manifest's.
+        allowed_repos: repositories allowed besides the manifest's, or one commit of one as
+            "owner/repo@revision".
         download: `huggingface_hub.snapshot_download` or a stand-in.
 
     Raises:
@@ -73,6 +75,8 @@ def load_checkpoint(
     load = partial(load_folder, device=device, kernel=kernel, precision=precision)
     folder = local_folder(name, checkpoints_root=checkpoints_root, versions_root=versions_root)
     if folder is not None:
+        if folder.parent == (checkpoints_root or EMBEDDED_ROOT):
+            _require_listed(folder)
         return load(folder) if folder == Path(name) else replace(load(folder), name=str(name))
     folder = fetch_checkpoint(
         str(name), checkpoints_root=checkpoints_root, allowed_repos=allowed_repos, download=download
@@ -112,6 +116,25 @@ def fetch_checkpoint(
     verified. Arguments and errors as for `load_checkpoint` and `remote.fetch_folder`."""
     reference = _reference(name, checkpoints_root or EMBEDDED_ROOT, allowed_repos)
     return fetch_folder(reference, FILES, download=download, report=report)
+
+
+def _require_listed(folder: Path) -> None:
+    """Refuse an embedded checkpoint whose files are not those that the manifest beside it lists."""
+    for release in read_manifest(folder.parent / MANIFEST).releases:
+        if release.kind != "embedded" or release.name != folder.name:
+            continue
+        for file in release.files:
+            if not (folder / file.path).is_file():
+                raise CheckpointNotFoundError(
+                    f"The embedded checkpoint {folder.name!r} lacks {file.path}. Restore its folder."
+                )
+            found = file_sha256(folder / file.path)
+            if file.sha256 not in (None, found):
+                raise CheckpointCorruptError(
+                    f"{file.path} of the embedded checkpoint {folder.name!r} has SHA-256 {found[:12]}…, "
+                    f"{MANIFEST} expects {str(file.sha256)[:12]}…. Restore the folder; if it was trained "
+                    f"anew, write its new hashes into {MANIFEST}."
+                )
 
 
 def _reference(name: str, root: Path, allowed_repos: Iterable[str]) -> HubReference:

@@ -11,7 +11,14 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from mambaad_demo.errors import CheckpointCorruptError, UnknownReleaseError
-from mambaad_demo.hub.schemas import Border, CategoryName, CheckpointName, Sha256
+from mambaad_demo.hub.schemas import (
+    Border,
+    CategoryName,
+    CheckpointName,
+    QuotedMetrics,
+    Sha256,
+    SourceOfNumbers,
+)
 
 FULL_REVISION = re.compile(r"[0-9a-f]{40}")
 
@@ -20,7 +27,7 @@ class ReleaseFile(Border):
     """One file of a release."""
 
     path: str
-    """Inside the repository."""
+    """Inside the repository or folder."""
     sha256: Sha256 | None = None
     """None until the file was seen once; then it is pinned."""
 
@@ -45,9 +52,12 @@ class Release(Border):
     status: str = ""
     """What is not settled yet, said plainly."""
     files: tuple[ReleaseFile, ...] = ()
+    """What has to be what it was; of an embedded release, all that loading reads."""
     license: str
-    source_of_numbers: str = ""
+    source_of_numbers: SourceOfNumbers = ""
     """Where quoted metrics of this release come from."""
+    quoted: QuotedMetrics | None = None
+    """What its authors report; an import writes it into the checkpoint and its card."""
 
     @model_validator(mode="after")
     def _says_where_it_is(self) -> Self:
@@ -84,6 +94,30 @@ class Manifest(Border):
                 return release
         known = ", ".join(release.name for release in self.releases) or "none"
         raise UnknownReleaseError(f"No release is called {name!r}. The manifest lists: {known}.")
+
+    def published(self, name: str, which: str | None = None) -> Release:
+        """The published release called `name`, or the one of the repository `name` that `which` means, by its
+        name or by its path there.
+
+        Raises:
+            UnknownReleaseError: there is none, or `which` is none of those in the repository.
+        """
+        found = [one for one in self.releases if one.kind == "published" and name in (one.name, one.repo)]
+        if not found and "/" in name:
+            repos = sorted({str(one.repo) for one in self.releases if one.kind == "published"})
+            raise UnknownReleaseError(
+                f"The manifest lists no published weights of {name}, but of: {', '.join(repos) or 'none'}. "
+                "Add them to the manifest, or download the file and import that."
+            )
+        if not found:
+            raise UnknownReleaseError(
+                f"{self.release(name).name} needs no import: it is a checkpoint already."
+            )
+        for release in found:
+            if which in (release.name, release.files[0].path) or (which is None and name == release.name):
+                return release
+        choice = "; ".join(f"{one.files[0].path} ({one.name})" for one in found)
+        raise UnknownReleaseError(f"Say after {name} which of its files to import: {choice}.")
 
     @property
     def repos(self) -> frozenset[str]:

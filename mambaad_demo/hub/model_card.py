@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from huggingface_hub import ModelCardData
 from pydantic import JsonValue
 
-from mambaad_demo.hub.card_metrics import Metrics, metrics_lines
+from mambaad_demo.hub.card_metrics import Metrics, metrics_lines, quoted_lines
 from mambaad_demo.hub.markdown import cell, code, comparison, figures, nested_table, one_line, table, text
 from mambaad_demo.hub.schemas import CalibrationFile, CheckpointConfig, FileHashes
 
@@ -53,6 +53,10 @@ def model_card(
         _head(config),
         _ORIGINS.get(str(config.detector.get("decoder")), ()),
         _section("Metrics", [] if metrics is None else metrics_lines(metrics)),
+        _section(
+            "Figures of the authors, not measured here",
+            [] if config.quoted is None else quoted_lines(config.quoted),
+        ),
         ["## Limits", "", *_limits(calibration), ""],
         _section("Data", _data(training)),
         _section("Fine-tuning", _fine_tuning(training)),

@@ -22,7 +22,7 @@ from mambaad_demo.hub.cached import require_pinned
 from mambaad_demo.hub.manifest import Release, ReleaseFile
 from mambaad_demo.hub.remote import Download, fetch_published, list_commits, pinned
 from mambaad_demo.hub.saving import require_writable, save_checkpoint
-from mambaad_demo.hub.schemas import CalibrationFile, CheckpointConfig
+from mambaad_demo.hub.schemas import CalibrationFile, CheckpointConfig, QuotedMetrics
 from mambaad_demo.hub.self_test import pattern_images
 from mambaad_demo.hub.weights import file_sha256, require_finite, require_match
 from mambaad_demo.models.detector import Detector, DetectorConfig, build_detector
@@ -49,6 +49,8 @@ class PublishedOptions:
     license: str = "apache-2.0"
     source: str = "a local file"
     """Repository and commit, for the model card."""
+    quoted: QuotedMetrics | None = None
+    source_of_numbers: str = ""
 
 
 def import_published(weights: Path, folder: Path, options: PublishedOptions) -> CheckpointConfig:
@@ -75,6 +77,8 @@ def import_published(weights: Path, folder: Path, options: PublishedOptions) -> 
         resize="square",  # the authors resize without keeping the aspect ratio
         categories=options.categories,
         license=options.license,
+        quoted=options.quoted,
+        source_of_numbers=options.source_of_numbers,
         training={
             "imported_from": options.source,
             "file": weights.name,
@@ -115,6 +119,8 @@ def import_release(
             categories=release.categories,
             license=release.license,
             source=f"{release.repo}@{release.revision}",
+            quoted=release.quoted,
+            source_of_numbers=release.source_of_numbers,
         ),
     )
     return release.model_copy(update={"files": (ReleaseFile(path=pinned_file.path, sha256=found),)})

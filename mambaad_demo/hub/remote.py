@@ -62,15 +62,15 @@ class HubReference:
 
 
 def require_allowed(reference: HubReference, allowed: Iterable[str]) -> None:
-    """Refuse repositories nobody vouched for.
+    """Refuse what nobody vouched for; `allowed` names repositories, or one commit as "owner/repo@revision".
 
     Raises:
         UnknownReleaseError: with the way to allow it.
     """
-    if reference.repo not in allowed:
+    if {reference.repo, f"{reference.repo}@{reference.revision}"}.isdisjoint(allowed):
         raise UnknownReleaseError(
-            f"{reference.repo} is not on the allow-list. The operator can add it in the manifest or in "
-            "MAMBAAD_ALLOWED_REPOS."
+            f"{reference.repo} is not on the allow-list. The operator can add it in the manifest, for the "
+            "command line in MAMBAAD_ALLOWED_REPOS, in Python by the argument allowed_repos."
         )
 
 

@@ -13,6 +13,8 @@ CheckpointName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}
 CategoryName = Annotated[str, Field(min_length=1, max_length=100)]
 Score = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Percent = Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)]
+SourceOfNumbers = Annotated[str, Field(max_length=300)]
 Resize = Literal["letterbox", "square"]
 
 MOST_TILES = 16
@@ -44,6 +46,21 @@ class FileHashes(Border):
     golden: Sha256
 
 
+class QuotedMetrics(Border):
+    """Figures the authors of published weights report, in per cent; never measured here."""
+
+    image_auroc: Percent
+    image_ap: Percent
+    image_f1_max: Percent
+    pixel_auroc: Percent
+    pixel_ap: Percent
+    pixel_f1_max: Percent
+    au_pro: Percent
+    """Up to a false-positive rate of 30 %."""
+    source: Annotated[SourceOfNumbers, Field(min_length=1)]
+    """The table they stand in, and over what they were measured."""
+
+
 class CheckpointConfig(Border):
     """`config.json`: everything needed to build the detector and prepare its input."""
 
@@ -60,6 +77,10 @@ class CheckpointConfig(Border):
     training: dict[str, JsonValue] = Field(default_factory=dict)
     """Provenance: data, steps, seed, versions; shown to people, read by no code."""
     license: str = "apache-2.0"
+    quoted: QuotedMetrics | None = None
+    """Of imported weights, for the model card."""
+    source_of_numbers: SourceOfNumbers = ""
+    """Where figures quoted of imported weights come from."""
     encoder: EncoderRecord | None = None
     """Filled in on saving."""
     sha256: FileHashes | None = None

@@ -1,11 +1,11 @@
 """Predictors by name, each loaded once and shared by everyone who asks.
 
 Only folders below two roots can be named here, those that came with the program and those that were
-fine-tuned here, and releases of the manifest, so the name may come from a visitor. Loading is
+fine-tuned here, and releases of the manifest or the operator, so the name may come from a visitor. Loading is
 `hub.checkpoints`' business, letting go `predictor_cache`'s.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from mambaad_demo.errors import StorageError, UnknownReleaseError
 from mambaad_demo.hub.checkpoints import embedded_names, fetch_checkpoint
 from mambaad_demo.hub.layout import CONFIG, MANIFEST, WEIGHTS
 from mambaad_demo.hub.manifest import read_manifest
+from mambaad_demo.hub.remote import HubReference
 from mambaad_demo.hub.weights import file_sha256
 from mambaad_demo.models.encoder import Precision
 from mambaad_demo.pipeline import model_thread
@@ -62,6 +63,7 @@ class Catalog:
         precision: Precision = "float32",
         memory_budget: int = DEFAULT_BUDGET,
         zero_gpu: ZeroGpu | None = None,
+        allowed_repos: Iterable[str] = (),
     ) -> None:
         """
         Args:
@@ -72,12 +74,17 @@ class Catalog:
             memory_budget: bytes above which predictors that nobody asked for lately are let go, the default
                 checkpoint last; those in use live on until their users are done.
             zero_gpu: lends a GPU for each call, on a Space that does.
+            allowed_repos: as for `load_checkpoint`; those named with their commit are releases too.
 
         Raises:
             CheckpointCorruptError: the manifest cannot be read.
         """
         releases = read_manifest(checkpoints_root / MANIFEST).releases
-        self._releases = tuple(one.name for one in releases if one.kind == "folder" and one.revision)
+        self._allowed_repos = tuple(dict.fromkeys(allowed_repos))
+        self._releases = (
+            *(one.name for one in releases if one.kind == "folder" and one.revision),
+            *(one for one in self._allowed_repos if HubReference.parse(one)),
+        )
         self._zero_gpu = zero_gpu
         self.root = checkpoints_root
         """Holds the checkpoints that came with the program, and their manifest."""
@@ -91,6 +98,7 @@ class Catalog:
             precision=precision,
             checkpoints_root=checkpoints_root,
             versions_root=versions_root,
+            allowed_repos=self._allowed_repos,
         )
         self._predictors = PredictorCache(memory_budget)
         self._fetching = Lock()
@@ -214,7 +222,9 @@ class Catalog:
         with self._fetching:
             report(0, 0)
             try:
-                fetch_checkpoint(name, checkpoints_root=self.root, report=report)
+                fetch_checkpoint(
+                    name, checkpoints_root=self.root, allowed_repos=self._allowed_repos, report=report
+                )
             finally:
                 self._loading = None
 

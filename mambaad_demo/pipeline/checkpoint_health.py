@@ -8,7 +8,8 @@ from mambaad_demo.errors import DemoError
 from mambaad_demo.hub.checkpoints import Checkpoint, load_checkpoint
 from mambaad_demo.hub.layout import CARD, GOLDEN
 from mambaad_demo.hub.loading import read_records
-from mambaad_demo.hub.manifest import Release
+from mambaad_demo.hub.manifest import FULL_REVISION, Release
+from mambaad_demo.hub.schemas import CheckpointConfig
 from mambaad_demo.hub.self_test import SelfTest, run_self_test
 from mambaad_demo.models.detector import Detector
 from mambaad_demo.models.encoder import Precision
@@ -44,6 +45,8 @@ class CheckpointHealth:
     license: str | None = None
     source_of_numbers: str | None = None
     """Where quoted figures come from."""
+    quoted: dict[str, float | str] | None = None
+    """What the authors report, in per cent, and the `source` of it; not measured here."""
     revision: str | None = None
     """Commit of its Hub repository, where it comes from one."""
     weights_mb: float | None = None
@@ -91,7 +94,9 @@ def of_catalog(catalog: Catalog, name: str, release: Release | None) -> Checkpoi
     own, predictor = name in catalog.own_names(), catalog.loaded(name)
     if predictor is not None:
         return of_loaded(predictor.checkpoint, release, own=own)
-    if release is not None and name in catalog.release_names():
+    if name in catalog.release_names():
+        if release is None:
+            return CheckpointHealth(name=name, passed=None, revision=_revision(name, release))
         return CheckpointHealth(
             name=name,
             passed=None,
@@ -99,7 +104,8 @@ def of_catalog(catalog: Catalog, name: str, release: Release | None) -> Checkpoi
             encoder=release.encoder,
             categories=release.categories,
             license=release.license,
-            source_of_numbers=_source_of_numbers(release, own=False),
+            source_of_numbers=release.source_of_numbers or None,
+            quoted=_quoted(release),
             revision=release.revision,
         )
     try:
@@ -116,7 +122,8 @@ def of_catalog(catalog: Catalog, name: str, release: Release | None) -> Checkpoi
         sha256=None if config.sha256 is None else config.sha256.model,
         own=own,
         license=config.license,
-        source_of_numbers=_source_of_numbers(release, own=own),
+        source_of_numbers=_source_of_numbers(config, release, own=own),
+        quoted=_quoted(config),
         revision=None if release is None else release.revision,
     )
 
@@ -136,8 +143,9 @@ def of_loaded(checkpoint: Checkpoint, release: Release | None, *, own: bool) -> 
         own=own,
         loaded=True,
         license=checkpoint.config.license,
-        source_of_numbers=_source_of_numbers(release, own=own),
-        revision=None if release is None else release.revision,
+        source_of_numbers=_source_of_numbers(checkpoint.config, release, own=own),
+        quoted=_quoted(checkpoint.config),
+        revision=_revision(checkpoint.name, release),
         weights_mb=round(_bytes(checkpoint.detector) / 1e6, 1),
     )
 
@@ -178,10 +186,22 @@ def card_of(catalog: Catalog, name: str) -> str:
     return rest.strip() if text.startswith("---\n") and mark else text.strip()
 
 
-def _source_of_numbers(release: Release | None, *, own: bool) -> str | None:
+def _source_of_numbers(config: CheckpointConfig, release: Release | None, *, own: bool) -> str | None:
     if own:
         return OWN_FIGURES
-    return None if release is None else release.source_of_numbers or None
+    return config.source_of_numbers or (None if release is None else release.source_of_numbers or None)
+
+
+def _revision(name: str, release: Release | None) -> str | None:
+    """The commit, which the operator may have named in the place of the manifest."""
+    if release is not None:
+        return release.revision
+    commit = name.rpartition("@")[2]
+    return commit if FULL_REVISION.fullmatch(commit) else None
+
+
+def _quoted(told: CheckpointConfig | Release) -> dict[str, float | str] | None:
+    return None if told.quoted is None else told.quoted.model_dump()
 
 
 def _bytes(detector: Detector) -> int:

@@ -1,5 +1,6 @@
 """Health of the server → sentences and tables of the Models & Health page; pure."""
 
+from mambaad_demo.hub.card_metrics import COLUMNS
 from mambaad_demo.pipeline.checkpoint_health import CheckpointHealth
 from mambaad_demo.pipeline.health import Health
 from mambaad_demo.ui import words
@@ -118,6 +119,7 @@ def _row(health: Health, one: CheckpointHealth) -> dict[str, object]:
             ("memory", f"{one.weights_mb:g} MB of weights" if one.loaded else "not loaded yet"),
             ("licence", one.license),
             ("figures", one.source_of_numbers or ("see its model card" if one.error is None else None)),
+            ("reported by the authors, not measured here", _quoted(one)),
             ("revision", one.revision or _without_revision(health, one)),
         ],
         "sha256": one.sha256,
@@ -139,6 +141,13 @@ def _self_test(one: CheckpointHealth) -> str:
     if one.largest_difference is None or one.tolerance is None:
         return "runs when it is loaded" if one.passed is None else "could not be run"
     return f"largest difference {one.largest_difference:.2g}, {one.tolerance:g} allowed"
+
+
+def _quoted(one: CheckpointHealth) -> str | None:
+    if one.quoted is None:
+        return None
+    told = ", ".join(f"{title} {one.quoted[name]}" for name, title in COLUMNS.items() if name in one.quoted)
+    return f"in per cent: {told}. Source: {one.quoted['source']}"
 
 
 def _without_revision(health: Health, one: CheckpointHealth) -> str:

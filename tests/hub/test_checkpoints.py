@@ -2,7 +2,9 @@
 
 import json
 import pickle
+import shutil
 import struct
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ from mambaad_demo.hub.checkpoints import (
 from mambaad_demo.hub.model_card import model_card
 from mambaad_demo.hub.schemas import CalibrationFile, CheckpointConfig
 from mambaad_demo.hub.self_test import golden_file, pattern_images
+from mambaad_demo.hub.weights import file_sha256
 from mambaad_demo.models import build_detector
 
 
@@ -326,6 +329,49 @@ def test_an_embedded_name_comes_before_a_folder_of_that_name(tiny_checkpoint, tm
     checkpoint = load_checkpoint("tiny", kernel="torch", checkpoints_root=tiny_checkpoint.parent)
 
     assert checkpoint.folder == tiny_checkpoint
+
+
+def listing(folder, **changes):
+    """A manifest of the files of a checkpoint folder, with other hashes for some."""
+    files = ", ".join(
+        f'{{ path = "{path.name}", sha256 = "{changes.get(path.stem, file_sha256(path))}" }}'
+        for path in sorted(folder.iterdir())
+    )
+    return (
+        f'schema_version = 1\n[[release]]\nname = "{folder.name}"\nkind = "embedded"\ndecoder = "mambaad"\n'
+        f'encoder = "test_efficientnet"\nlicense = "apache-2.0"\nfiles = [{files}]\n'
+    )
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "calibration.json", "README.md"])
+def test_an_embedded_checkpoint_is_refused_unless_its_files_are_those_of_the_manifest(tiny_checkpoint, file):
+    root, manifest = tiny_checkpoint.parent, tiny_checkpoint.parent / "manifest.toml"
+    load = partial(load_checkpoint, "tiny", kernel="torch", checkpoints_root=root)
+
+    manifest.write_text(listing(tiny_checkpoint))
+    assert load().name == "tiny"
+
+    manifest.write_text(listing(tiny_checkpoint, **{file.partition(".")[0]: "0" * 64}))
+    with pytest.raises(CheckpointCorruptError, match=rf"{file} of .*'tiny'.* expects 000000000000.*Restore"):
+        load()
+
+    manifest.write_text(listing(tiny_checkpoint))
+    (tiny_checkpoint / file).unlink()
+    with pytest.raises(CheckpointNotFoundError, match=f"'tiny' lacks {file}"):
+        load()
+
+
+def test_a_manifest_vouches_for_nothing_but_its_own_embedded_folders(tiny_checkpoint, tmp_path):
+    wrong = listing(tiny_checkpoint, model="0" * 64)
+    shutil.copytree(tiny_checkpoint, tmp_path / "versions" / "mine")
+    release = f'repo = "a/b"\nrevision = "{"0" * 40}"\n'
+    (tmp_path / "versions" / "manifest.toml").write_text(wrong.replace('"tiny"', '"mine"'))
+    (tiny_checkpoint.parent / "manifest.toml").write_text(wrong.replace('"embedded"', '"folder"') + release)
+
+    load = partial(load_checkpoint, kernel="torch", checkpoints_root=tiny_checkpoint.parent)
+
+    assert load("mine", versions_root=tmp_path / "versions").folder == tmp_path / "versions" / "mine"
+    assert load("tiny").folder == tiny_checkpoint
 
 
 def test_a_folder_may_be_named_by_its_path(tiny_checkpoint, tmp_path):

@@ -100,6 +100,37 @@ def _table_under(card: str, heading: str) -> list[list[str]]:
     return _tables(card.split(f"\n{heading}\n", 1)[1].split(f"\n{level} ", 1)[0])[0]
 
 
+QUOTED: dict[str, Any] = {
+    "image_auroc": 98.6,
+    "image_ap": 99.6,
+    "image_f1_max": 97.8,
+    "pixel_auroc": 97.7,
+    "pixel_ap": 56.3,
+    "pixel_f1_max": 59.2,
+    "au_pro": 93.1,
+    "source": EVIL,
+}
+
+
+def test_figures_of_the_authors_have_a_section_that_says_so_and_only_where_there_are_any() -> None:
+    title = "## Figures of the authors, not measured here"
+    card = _card({}, quoted=QUOTED)
+
+    header, row = _table_under(card, title)
+    assert dict(zip(header, row, strict=True)) == {
+        "image AUROC": "98.6",
+        "image AP": "99.6",
+        "image F1-max": "97.8",
+        "pixel AUROC": "97.7",
+        "pixel AP": "56.3",
+        "pixel F1-max": "59.2",
+        "AU-PRO": "93.1",
+    }
+    assert "<script>" not in card
+    assert title not in _card({})
+    assert "98.6" not in _card({})
+
+
 def test_a_run_is_told_in_tables_by_subject() -> None:
     card = _card(RUN)
 

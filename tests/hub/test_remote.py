@@ -20,8 +20,8 @@ from mambaad_demo.errors import (
 )
 from mambaad_demo.hub.answers import HTTP_ERROR
 from mambaad_demo.hub.checkpoints import load_checkpoint
-from mambaad_demo.hub.remote import HubReference, fetch_folder, fetch_published, pinned
-from tests.hub.client import REFERENCE, REPO, REVISION, published
+from mambaad_demo.hub.remote import HubReference, fetch_folder, fetch_published, pinned, require_allowed
+from tests.hub.client import OTHER_REVISION, REFERENCE, REPO, REVISION, published
 
 
 @pytest.mark.parametrize("revision", ["main", "0123456", REVISION[:-1], REVISION.upper(), REVISION + "0"])
@@ -39,8 +39,17 @@ def test_a_repository_nobody_allowed_is_never_asked_for(tmp_path):
     def download(**_):
         raise AssertionError("nothing may be downloaded")
 
-    with pytest.raises(UnknownReleaseError, match="MAMBAAD_ALLOWED_REPOS"):
+    with pytest.raises(
+        UnknownReleaseError, match=r"command line in MAMBAAD_ALLOWED_REPOS, in Python .* allowed_repos"
+    ):
         load_checkpoint(f"{REPO}@{REVISION}", checkpoints_root=tmp_path, download=download)
+
+
+def test_an_allowed_commit_allows_no_other_commit_of_its_repository():
+    require_allowed(REFERENCE, {f"{REPO}@{REVISION}"})
+
+    with pytest.raises(UnknownReleaseError, match="allow-list"):
+        require_allowed(HubReference(repo=REPO, revision=OTHER_REVISION), {f"{REPO}@{REVISION}"})
 
 
 def test_an_allowed_repository_at_a_commit_is_fetched_and_loaded(tmp_path, tiny_checkpoint, little_hub):

@@ -19,6 +19,7 @@ from mambaad_demo.hub.layout import FILES
 from mambaad_demo.hub.weights import file_sha256
 from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.catalog import TOMBSTONE, Catalog, Loading
+from mambaad_demo.pipeline.checkpoint_health import card_of, of_catalog
 from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.pipeline.predictor_cache import memory_of
 from tests.hub import client as hub_client
@@ -232,6 +233,24 @@ def test_visitors_name_releases_and_no_repositories(released, hub, parts, name):
         released.predictor(name)
 
     assert hub.requests == []
+
+
+def test_a_commit_the_operator_allows_is_offered_fetched_and_told_as_one_from_the_hub(
+    tiny_checkpoint, hub, parts
+):
+    pinned = f"{REPO}@{REVISION}"
+    catalog = Catalog(
+        tiny_checkpoint.parent, device="cpu", kernel="torch", allowed_repos=("mira/other", pinned)
+    )
+
+    before = of_catalog(catalog, pinned, None)
+    assert catalog.names() == ("tiny", pinned)
+    assert (before.passed, before.revision, hub.requests) == (None, REVISION, [])
+
+    assert catalog.predictor(pinned) is catalog.predictor(pinned)
+    after = of_catalog(catalog, pinned, None)
+    assert (after.passed, after.revision) == (True, REVISION)
+    assert card_of(catalog, pinned).startswith("# tiny")
 
 
 def test_a_download_can_be_watched_until_it_ends(released, hub, parts, monkeypatch):

@@ -170,6 +170,18 @@ def test_a_failed_checkpoint_is_told_in_its_place_and_above():
     assert "failed: cap" in present_health.tested_html(broken)
 
 
+def test_figures_of_the_authors_are_marked_as_not_measured_here():
+    quoted = {"image_auroc": 98.6, "au_pro": 93.1, "source": HOSTILE}
+    told = health(checkpoints=(CheckpointHealth(name="imported", passed=None, quoted=quoted),))
+    silent = health(checkpoints=(CheckpointHealth(name="imported", passed=None),))
+
+    html = present_health.checkpoints_html(told)
+    assert "not measured here" in html
+    assert "image AUROC 98.6, AU-PRO 93.1" in html
+    assert "<script>" not in html
+    assert "not measured here" not in present_health.checkpoints_html(silent)
+
+
 def test_hostile_names_are_text():
     hostile = health(
         checkpoints=(
