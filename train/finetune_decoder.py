@@ -80,6 +80,8 @@ def _run(options: argparse.Namespace) -> dict[str, JsonValue]:
             pass
         for refusal in run.refused:
             _say(f"left out {refusal.name}: {refusal.reason}")
+        for notice in run.notices:
+            _say(notice)
         _fit(run)
         report = run.save(options.out, name) if process.is_main_process else {}
     process.wait_for_everyone()

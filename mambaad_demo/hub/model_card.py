@@ -31,7 +31,7 @@ _ORIGINS = {
 
 _DATA = ("categories", "held_out")
 _FINE_TUNING = (
-    *("base", "base_sha256", "category", "photos", "replay", "best_step", "ended_early", "best"),
+    *("base", "base_sha256", "category", "learned", "photos", "replay", "best_step", "ended_early", "best"),
     *("not_rehearsed", "known", "before", "after"),
 )
 _RECIPE = ("recipe",)

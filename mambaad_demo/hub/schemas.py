@@ -17,6 +17,10 @@ Percent = Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)]
 SourceOfNumbers = Annotated[str, Field(max_length=300)]
 Resize = Literal["letterbox", "square"]
 
+LearnedPhoto = Annotated[str, Field(pattern=r"^[0-9a-f]{144}$")]
+
+MOST_LEARNED_PHOTOS = 10_000
+"""That a checkpoint keeps the hashes of: some 1.5 MB."""
 MOST_TILES = 16
 """Along the longer side of an image: about 200 passes for one photo."""
 
@@ -75,7 +79,8 @@ class CheckpointConfig(Border):
     categories: tuple[CategoryName, ...] = ()
     """Categories it was trained on; may be empty for imported weights."""
     training: dict[str, JsonValue] = Field(default_factory=dict)
-    """Provenance: data, steps, seed, versions; shown to people, read by no code."""
+    """Provenance: data, steps, seed, versions; shown to people. Of a fine-tuned version, `learned` names the
+    categories it and its bases learned from photos."""
     license: str = "apache-2.0"
     quoted: QuotedMetrics | None = None
     """Of imported weights, for the model card."""
@@ -85,6 +90,9 @@ class CheckpointConfig(Border):
     """Filled in on saving."""
     sha256: FileHashes | None = None
     """Filled in on saving."""
+    learned_photos: Annotated[tuple[LearnedPhoto, ...], Field(max_length=MOST_LEARNED_PHOTOS)] = ()
+    """Perceptual hashes of the photos that it and its bases were fine-tuned on, the oldest first: a further
+    version holds out others. See `pipeline.learned`."""
 
 
 class Rates(Border):

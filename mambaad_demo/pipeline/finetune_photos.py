@@ -9,11 +9,13 @@ from PIL import Image
 
 from mambaad_demo.data.uploads import load_image
 from mambaad_demo.hub.checkpoints import Checkpoint
+from mambaad_demo.hub.schemas import CheckpointConfig
 from mambaad_demo.pipeline import augmentation
 from mambaad_demo.pipeline.augmentation import Augmentation
 from mambaad_demo.pipeline.encoded_images import EncodedImage, encode
-from mambaad_demo.pipeline.good_set_duplicates import perceptual_hash, similar_photos
+from mambaad_demo.pipeline.good_set_duplicates import like_any, perceptual_hash, similar_photos
 from mambaad_demo.pipeline.inference import ModelInput, content_of
+from mambaad_demo.pipeline.learned import learned_categories
 from mambaad_demo.pipeline.predictor import MAX_MEGAPIXELS_IN_BATCH
 
 _HELD_OUT_SHARE = 0.25
@@ -41,6 +43,16 @@ class Refusal:
 
     name: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Division:
+    """Photos to learn from, and photos to hold out."""
+
+    train: list[GoodPhoto]
+    held_out: list[GoodPhoto]
+    learned_before: int
+    """Of those held out: how many the base learned, or a double of them."""
 
 
 class PhotoReader:
@@ -83,23 +95,63 @@ class PhotoReader:
         )
 
 
-def divided(photos: Sequence[GoodPhoto], *, seed: int) -> tuple[list[GoodPhoto], list[GoodPhoto]]:
+def divided(photos: Sequence[GoodPhoto], *, seed: int, learned: Sequence[np.ndarray] = ()) -> Division:
     """Photos to learn from and photos to hold out: a quarter, from 3 to 60, drawn by the seed.
 
+    Held out are photos that the base never learned: others would score too low, since its weights know them.
     Photos that are nearly the same are not torn apart, and photos without a double are held out first: one
     whose double is learned scores as low as if it had been learned itself, and would make the good parts look
-    more spread out than they are. Where that leaves fewer than 3 to hold out, doubles are torn apart.
+    more spread out than they are. Where that leaves fewer than 3 to hold out, photos that the base learned
+    are held out too, and where that is not enough, doubles are torn apart.
+
+    Args:
+        learned: hashes of the photos that the base learned.
     """
     share = round(_HELD_OUT_SHARE * len(photos))
     count = min(max(share, _HELD_OUT_AT_LEAST), _HELD_OUT_AT_MOST)
-    order = np.random.default_rng(seed).permutation(len(photos)).tolist()
-    held_out: list[int] = []
-    for group in sorted(_doubles([photos[index].hash_bits for index in order]), key=len):
-        if len(held_out) + len(group) <= count:
-            held_out += [order[place] for place in group]
+    drawn = [photos[index] for index in np.random.default_rng(seed).permutation(len(photos))]
+    hashes = [photo.hash_bits for photo in drawn]
+    is_known = like_any(hashes, learned)
+    groups = sorted(_doubles(hashes), key=len)
+    known = [group for group in groups if any(is_known[place] for place in group)]
+    unknown = [group for group in groups if group not in known]
+    known_places = {place for group in known for place in group}
+    held_out = _fitting(unknown, count)
     if len(held_out) < _HELD_OUT_AT_LEAST:
-        held_out = order[:count]
-    return [photos[i] for i in order if i not in held_out], [photos[i] for i in held_out]
+        held_out = _fitting([*unknown, *known], count)
+    if len(held_out) < _HELD_OUT_AT_LEAST:
+        held_out = sorted(range(len(drawn)), key=known_places.__contains__)[:count]
+    return Division(
+        train=[photo for place, photo in enumerate(drawn) if place not in held_out],
+        held_out=[drawn[place] for place in held_out],
+        learned_before=len(known_places.intersection(held_out)),
+    )
+
+
+def notices(division: Division, base: CheckpointConfig, category: str) -> list[str]:
+    """What the owner of a new version should know of its limits: that they may rest on photos that the base
+    learned."""
+    if division.learned_before:
+        return [
+            f"{base.name} learned {division.learned_before} of the {len(division.held_out)} held-out photos "
+            "before, or doubles of them, so the limits may be too tight: add new photos."
+        ]
+    is_recorded = category in learned_categories(base) and base.learned_photos
+    if category in base.categories and not is_recorded:
+        return [
+            f"{base.name} knows {category}, but does not say which photos it learned. If these are among "
+            "them, the limits may be too tight: add new photos."
+        ]
+    return []
+
+
+def _fitting(groups: Sequence[Sequence[int]], count: int) -> list[int]:
+    """The members of the first groups, at most so many; a group is taken whole or not at all."""
+    taken: list[int] = []
+    for group in groups:
+        if len(taken) + len(group) <= count:
+            taken += group
+    return taken
 
 
 def _doubles(hashes: Sequence[np.ndarray]) -> list[list[int]]:

@@ -26,12 +26,14 @@ from mambaad_demo.hub.layout import WEIGHTS
 from mambaad_demo.hub.schemas import CalibrationFile, CategoryCalibration, CheckpointConfig
 from mambaad_demo.hub.weights import file_sha256
 from mambaad_demo.pipeline import run_state
+from mambaad_demo.pipeline.best_state import BestState
 from mambaad_demo.pipeline.calibration import GoodParts, limits_from_scores, scale_of
 from mambaad_demo.pipeline.encoded_images import EncodedImage, mapped, same_picture
-from mambaad_demo.pipeline.finetune_photos import GoodPhoto, PhotoReader, Refusal, divided
+from mambaad_demo.pipeline.finetune_photos import GoodPhoto, PhotoReader, Refusal, divided, notices
 from mambaad_demo.pipeline.finetune_spec import MIN_PHOTOS, FinetuneSpec
-from mambaad_demo.pipeline.held_out import HeldOutParts, Judgment
+from mambaad_demo.pipeline.held_out import HeldOutParts
 from mambaad_demo.pipeline.inference import content_of, image_score
+from mambaad_demo.pipeline.learned import digest, learned_categories, learned_hashes, with_learned
 from mambaad_demo.pipeline.overlay import blended, small_jpeg
 from mambaad_demo.pipeline.rehearsal import Rehearsal, RehearsalStore
 from mambaad_demo.pipeline.training import FeatureCache, Trainer, TrainingConfig, processes
@@ -39,8 +41,6 @@ from mambaad_demo.version import __version__
 
 _NEW_SHARE = 0.5  # of a batch; the rest is rehearsed
 _VALIDATIONS = 20
-_LEAST_OF_BEST_SEPARATION = 0.9
-"""A state that shows noise less than this share as well as another one did has begun to copy what it sees."""
 _MOST_TENSORS = 6000  # whose features take some 2 GB of memory with the packaged encoder
 _PREVIEWS = 4
 _PREVIEW_SIDE = 256
@@ -107,6 +107,8 @@ class Finetuning:
         self.base, self.spec = base, spec
         self.detector = base.detector
         self.refused: list[Refusal] = []
+        self.notices: list[str] = []
+        """Sentences that its owner should know, after `prepare`."""
         self._photos = list(photos)
         self._names = names
         self._reader = PhotoReader(base)
@@ -115,11 +117,7 @@ class Finetuning:
         self._known: dict[str, Rehearsal] = {}
         self._unknown: list[str] = []
         self._before: dict[str, dict[str, float]] = {}
-        self._best = {name: tensor.clone() for name, tensor in self._learned().items()}
-        self._best_step = 0
-        self._best_judgment = Judgment(loss=math.inf, separation=0, median_score=0)
-        self._highest_separation = 0.0
-        self._history: list[dict[str, float]] = []
+        self._best = BestState()
 
     def prepare(self) -> Iterator[Preparation]:
         """Read and encode the photos and what is rehearsed.
@@ -208,7 +206,7 @@ class Finetuning:
         Raises:
             InputError: the folder or name is taken by something else, or not allowed.
         """
-        self._load(self._best)
+        self._load(self._best.weights)
         detector = round_to_half(self.detector).eval()
         calibration = self._calibration()
         report = self._report(calibration)
@@ -220,6 +218,7 @@ class Finetuning:
             categories=tuple(dict.fromkeys((*self.base.config.categories, self.spec.category))),
             training=report,
             license=self.base.config.license,
+            learned_photos=with_learned(self.base.config, (photo.hash_bits for photo in self._train)),
         )
         golden = np.stack([self._held_out[index].golden for index in (0, -1)])
         save_checkpoint(folder, detector, config, calibration, golden, half=True)
@@ -258,7 +257,10 @@ class Finetuning:
                 f"{len(readable)} of {len(self._photos)} photos can be used; at least {MIN_PHOTOS} good "
                 "parts are needed, and 20 or more for limits that mean something. Add good photos."
             )
-        self._train, self._held_out = divided(readable, seed=self.spec.seed)
+        division = divided(readable, seed=self.spec.seed, learned=learned_hashes(self.base.config))
+        self._train, self._held_out = division.train, division.held_out
+        self._learned_before = division.learned_before
+        self.notices = notices(division, self.base.config, self.spec.category)
 
     def _name(self, path: Path) -> str:
         return self._names.get(path.name, path.name)
@@ -314,18 +316,11 @@ class Finetuning:
 
     def _validate(self) -> Validation:
         judgment = _shared(self._parts.judge(self.detector))
-        self._highest_separation = max(self._highest_separation, judgment.separation)
-        copies = judgment.separation < _LEAST_OF_BEST_SEPARATION * self._highest_separation
-        is_best = judgment.loss < self._best_judgment.loss and not copies
-        if is_best:
-            self._best = {name: tensor.clone() for name, tensor in self._learned().items()}
-            self._best_step, self._best_judgment = self._trainer.number, judgment
-        self._history.append({"step": self._trainer.number, **asdict(judgment)})
+        is_best = self._best.offer(self._learned(), self._trainer.number, judgment)
         return Validation(loss=judgment.loss, separation=judgment.separation, is_best=is_best)
 
     def _is_exhausted(self) -> bool:
-        since = sum(entry["step"] > self._best_step for entry in self._history)
-        return 0 < self.spec.patience <= since
+        return 0 < self.spec.patience <= self._best.since
 
     def _next_due(self) -> float:
         """Progress from which the next validation is due."""
@@ -356,27 +351,28 @@ class Finetuning:
             return
         state = {
             "trainer": self._trainer.state_dict(),
-            "best": self._best,
-            "best_step": self._best_step,
-            "best_judgment": asdict(self._best_judgment),
-            "history": self._history,
+            "best": self._best.state_dict(),
             "run": self._identity(),
         }
         run_state.write(self._state_path, state)
 
     def _identity(self) -> dict[str, str]:
-        return {"base": self.base.sha256, "category": self.spec.category}
+        """What an interrupted run must have had to be gone on with."""
+        return {
+            "base": self.base.sha256,
+            "category": self.spec.category,
+            "learned": digest([photo.hash_bits for photo in self._train]),
+            "held_out": digest([photo.hash_bits for photo in self._held_out]),
+        }
 
     def _restore(self, state: dict[str, Any]) -> None:
         if state.get("run") != self._identity():
             raise InputError(
-                "The interrupted run had another checkpoint or category. Start anew instead of resuming it."
+                "The interrupted run had another checkpoint or category, or other photos. Start anew instead "
+                "of resuming it."
             )
         self._trainer.load_state_dict(state["trainer"])
-        self._best, self._best_step = state["best"], int(state["best_step"])
-        self._best_judgment = Judgment(**state["best_judgment"])
-        self._history = state["history"]
-        self._highest_separation = max(entry["separation"] for entry in self._history)
+        self._best.load_state_dict(state["best"])
 
     # The result
 
@@ -411,15 +407,17 @@ class Finetuning:
     def _report(self, calibration: CalibrationFile) -> dict[str, JsonValue]:
         """The run in JSON types; it stands in the checkpoint's model card too."""
         after = self._judged_known()
-        best = asdict(self._best_judgment)
+        best = asdict(self._best.judgment)
         return {
             "base": self.base.name,
             "base_sha256": self.base.sha256,
             "category": self.spec.category,
+            "learned": list(dict.fromkeys((*learned_categories(self.base.config), self.spec.category))),
             "photos": {
                 "given": len(self._photos),
                 "trained_on": len(self._train),
-                "held_out": len(self._held_out),
+                "held_out": len(self._held_out) - self._learned_before,
+                "held_out_learned_before": self._learned_before,
                 "refused": [asdict(refusal) for refusal in self.refused],
             },
             "spec": self.spec.model_dump(mode="json"),
@@ -429,10 +427,12 @@ class Finetuning:
             },
             "steps": self._trainer.number,
             "seconds": round(self._trainer.seconds, 1),
-            "best_step": self._best_step,
+            "best_step": self._best.step,
             "ended_early": self._is_exhausted(),
             "best": {key: round(value, 5) for key, value in best.items()},
-            "history": [{key: round(value, 5) for key, value in entry.items()} for entry in self._history],
+            "history": [
+                {key: round(value, 5) for key, value in entry.items()} for entry in self._best.history
+            ],
             "known": {
                 name: {
                     "before": {key: round(value, 5) for key, value in self._before[name].items()},

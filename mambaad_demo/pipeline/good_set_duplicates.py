@@ -54,6 +54,20 @@ def similar_photos(digests: Sequence[str], hashes: Sequence[np.ndarray]) -> list
     return same_photos([str(label) for label in labels])
 
 
+def like_any(hashes: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> list[bool]:
+    """Which photos of a set are the same, or nearly, as one of others; how near that is follows from the set.
+
+    Args:
+        hashes: (n) of `perceptual_hash`.
+        others: any number of them.
+    """
+    if not len(hashes) or not len(others):
+        return [False] * len(hashes)
+    photos = np.stack(hashes)
+    near = _near(_differing_share(photos))
+    return [bool(share <= near) for share in _differing_bits(photos, np.stack(others)).min(axis=1)]
+
+
 def _near(distances: np.ndarray) -> float:
     """From which share of differing bits photos of this set are different; distances: (n, n)."""
     if len(distances) < 2:
@@ -64,7 +78,12 @@ def _near(distances: np.ndarray) -> float:
 
 def _differing_share(hashes: np.ndarray) -> np.ndarray:
     """(n, b) bool → (n, n): share of bits in which two differ; infinite from a photo to itself."""
-    bits = hashes.astype(np.float32)
-    distances = (bits @ (1 - bits).T + (1 - bits) @ bits.T) / bits.shape[1]
+    distances = _differing_bits(hashes, hashes)
     np.fill_diagonal(distances, np.inf)
     return distances
+
+
+def _differing_bits(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(n, b) and (m, b) bool → (n, m): share of bits in which two differ."""
+    one, other = hashes.astype(np.float32), others.astype(np.float32)
+    return np.asarray((one @ (1 - other).T + (1 - one) @ other.T) / one.shape[1])

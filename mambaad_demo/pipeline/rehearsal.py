@@ -39,7 +39,7 @@ class Rehearsal:
 
     train: list[EncodedImage]
     held_out: list[EncodedImage]
-    """Never trained on."""
+    """Never trained on, as far as there were such photos."""
 
 
 class RehearsalStore:

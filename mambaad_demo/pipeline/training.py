@@ -264,7 +264,7 @@ class Trainer:
         """Continue where `state` stopped.
 
         Raises:
-            InputError: `state` is of another run: other settings, another network, other images.
+            InputError: `state` is of another run: other settings, another network, another number of images.
         """
         if state.get("config") != asdict(self.config) or state.get("images") != self._cache.groups.tolist():
             raise InputError(

@@ -20,6 +20,7 @@ from mambaad_demo.pipeline import model_thread
 from mambaad_demo.pipeline.calibration import DEFAULT_RATES, GoodParts, aimed_at, scale_of
 from mambaad_demo.pipeline.inference import ModelInput
 from mambaad_demo.pipeline.labeling import Collection, Finding
+from mambaad_demo.pipeline.learned import learned_categories
 from mambaad_demo.pipeline.predictor import Predictor
 from mambaad_demo.storage import collecting, labels, limits, rejudging
 from mambaad_demo.storage.files import FileKind
@@ -144,8 +145,8 @@ def good_pictures(workspace: Workspace, predictor: Predictor, category: str) -> 
     """Pictures of the product of this name, or judged as it, that most call good or that are to be taught, in
     the order in which they came.
 
-    Without those to be taught where the version was trained on the category: it may have learned from them,
-    so that they score lower than other good parts.
+    Without those to be taught where the version or one it was made from was trained on the category: it may
+    have learned from them, so that they score lower than other good parts.
     """
     learned = _learned(workspace, predictor, category)
     judged = {score.image_id for score in rejudging.stored_scores(workspace, predictor, category)}
@@ -164,7 +165,7 @@ def good_pictures(workspace: Workspace, predictor: Predictor, category: str) -> 
 
 def _learned(workspace: Workspace, predictor: Predictor, category: str) -> set[int]:
     """Pictures that the version may have been trained on, by number."""
-    if predictor.checkpoint.config.training.get("category") != category:
+    if category not in learned_categories(predictor.checkpoint.config):
         return set()
     return {one.image_id for one in collecting.members(workspace, Collection.TEACH, product=category)}
 

@@ -23,6 +23,7 @@ from mambaad_demo.models.detector import Detector, build_detector
 from mambaad_demo.pipeline import finetuning
 from mambaad_demo.pipeline.calibration import calibrate
 from mambaad_demo.pipeline.encoded_images import encode
+from mambaad_demo.pipeline.finetune_photos import GoodPhoto
 from mambaad_demo.pipeline.finetune_spec import FinetuneSpec
 from mambaad_demo.pipeline.finetuning import Finetuning, Progress
 from mambaad_demo.pipeline.held_out import HeldOutParts, Judgment
@@ -110,6 +111,10 @@ def judged_as(
     monkeypatch.setattr(finetuning.HeldOutParts, "judge", judge)
 
 
+def named(photos: list[GoodPhoto]) -> set[str]:
+    return {photo.name for photo in photos}
+
+
 def fitted(run: Finetuning) -> list[Progress]:
     prepared(run)
     return list(run.steps())
@@ -171,6 +176,19 @@ def test_a_state_that_copies_noise_is_not_kept_however_well_it_rebuilds(
     assert run.save(tmp_path / "v", "v")["best_step"] == 1
 
 
+def test_an_early_state_gives_way_to_later_ones_that_show_noise_far_better(
+    base: Checkpoint, photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    separations = [1.0, 2.0, 2.2, 2.3, *[2.0] * 99]
+    judged_as(monkeypatch, losses=[0.30, 0.31, 0.305, 0.302, *[0.1] * 99], separations=separations)
+    run = Finetuning(base, photos, SPEC.model_copy(update={"patience": 2}))
+    steps = fitted(run)
+    report = run.save(tmp_path / "v", "v")
+
+    assert len(steps) == 5, "patience is counted from the state that was kept last"
+    assert (report["best_step"], report["best"]["separation"]) == (3, 2.3)
+
+
 def test_the_same_seed_gives_the_same_weights(base_folder: Path, photos: list[Path]) -> None:
     states = []
     for _ in range(2):
@@ -200,12 +218,36 @@ def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_happened(
     assert_same_state(again.detector.state_dict(), whole.detector.state_dict())
 
 
-def test_a_state_of_other_photos_is_refused(base_folder: Path, photos: list[Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", ["fewer", "another", "another order"])
+def test_a_state_of_other_photos_is_refused(
+    base_folder: Path, photos: list[Path], tmp_path: Path, change: str
+) -> None:
     state = tmp_path / "state.pt"
-    fitted(Finetuning(load_folder(base_folder, device="cpu"), photos, SPEC, state_path=state))
-    fewer = Finetuning(load_folder(base_folder, device="cpu"), photos[:-4], SPEC, state_path=state)
+    prepared(Finetuning(load_folder(base_folder, device="cpu"), photos, SPEC, state_path=state))
+    Image.fromarray(striped(99)).save(other := tmp_path / "other.png")
+    changed = {"fewer": photos[:-4], "another": [*photos[:-1], other], "another order": photos[::-1]}[change]
+    again = Finetuning(load_folder(base_folder, device="cpu"), changed, SPEC, state_path=state)
+    with pytest.raises(InputError, match="or other photos"):
+        prepared(again)
+
+
+def test_a_state_of_photos_that_were_held_out_otherwise_is_refused(
+    base_folder: Path, photos: list[Path], tmp_path: Path
+) -> None:
+    state = tmp_path / "state.pt"
+    run = Finetuning(load_folder(base_folder, device="cpu"), photos, SPEC, state_path=state)
+    prepared(run)
+    Image.fromarray(striped(99)).save(run._held_out[1].path)
+    with pytest.raises(InputError, match="or other photos"):
+        prepared(Finetuning(load_folder(base_folder, device="cpu"), photos, SPEC, state_path=state))
+
+
+def test_a_state_of_other_settings_is_refused(base_folder: Path, photos: list[Path], tmp_path: Path) -> None:
+    state = tmp_path / "state.pt"
+    prepared(Finetuning(load_folder(base_folder, device="cpu"), photos, SPEC, state_path=state))
+    faster = SPEC.model_copy(update={"learning_rate": 1e-2})
     with pytest.raises(InputError, match="other settings or images"):
-        prepared(fewer)
+        prepared(Finetuning(load_folder(base_folder, device="cpu"), photos, faster, state_path=state))
 
 
 def test_an_unreadable_photo_is_left_out_by_name(base: Checkpoint, photos: list[Path]) -> None:
@@ -298,10 +340,50 @@ def test_a_part_learned_again_is_judged_by_photos_that_were_never_trained_on(
     again = prepared(Finetuning(version, photos, SPEC, replay_folder=tmp_path / "replay"))
 
     assert again._known["stripes"] == Rehearsal(train=[], held_out=[])  # all were given again
+    assert named(again._held_out).isdisjoint(named(first._train))
+    assert again.notices == []
     list(again.steps())
-    again.save(tmp_path / "v-2", "v-2")
+    report = again.save(tmp_path / "v-2", "v-2")
     limits = load_folder(tmp_path / "v-2", device="cpu").calibration.categories["stripes"]
-    assert limits.images == len(again._held_out)
+    assert limits.images == len(again._held_out) == report["photos"]["held_out"]
+    assert report["photos"]["held_out_learned_before"] == 0
+
+
+def test_photos_that_were_learned_for_an_earlier_version_are_not_held_out_however_many_came_between(
+    base_folder: Path, photos: list[Path], tmp_path: Path
+) -> None:
+    learned, folder = set(), base_folder
+    dots = written(tmp_path / "dots", 20)[12:]
+    versions = (("stripes", photos[:6]), ("dots", dots), ("stripes", photos[:9]), ("stripes", photos))
+    for number, (category, given) in enumerate(versions):
+        spec = SPEC.model_copy(update={"category": category, "steps": 1})
+        run = Finetuning(load_folder(folder, device="cpu"), given, spec)
+        fitted(run)
+        assert named(run._held_out).isdisjoint(learned)
+        learned |= named(run._train)
+        folder = tmp_path / f"v-{number}"
+        report = run.save(folder, folder.name)
+
+    assert report["learned"] == ["stripes", "dots"]
+    assert report["photos"]["held_out_learned_before"] == 0
+
+
+def test_where_only_learned_photos_are_given_again_limits_are_set_but_said_to_be_too_tight(
+    base: Checkpoint, photos: list[Path], tmp_path: Path
+) -> None:
+    first = Finetuning(base, photos, SPEC)
+    fitted(first)
+    first.save(tmp_path / "v-1", "v-1")
+    version = load_folder(tmp_path / "v-1", device="cpu")
+
+    again = Finetuning(version, [photo.path for photo in first._train], SPEC)
+    fitted(again)
+    report = again.save(tmp_path / "v-2", "v-2")
+
+    (notice,) = again.notices
+    assert notice.startswith("v-1 learned 3 of the 3 held-out photos before")
+    assert (report["photos"]["held_out"], report["photos"]["held_out_learned_before"]) == (0, 3)
+    assert load_folder(tmp_path / "v-2", device="cpu").calibration.categories["stripes"].images == 3
 
 
 def test_a_version_from_a_version_is_made_even_where_nothing_got_better(

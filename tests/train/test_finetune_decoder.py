@@ -58,6 +58,20 @@ def test_a_zip_with_one_broken_photo_is_used_without_it(
     assert "left out broken.png" in capsys.readouterr().out
 
 
+def test_where_limits_may_rest_on_learned_photos_a_line_says_so(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = written(tmp_path / "photos")
+    assert finetune_decoder.main(arguments(tiny_checkpoint, photos, tmp_path / "v-1")) == 0
+    assert "too tight" not in capsys.readouterr().out
+    again = arguments(tmp_path / "v-1", photos, tmp_path / "v-2")
+    assert finetune_decoder.main(again) == 0
+    assert "too tight" not in capsys.readouterr().out
+    known = [*arguments(tiny_checkpoint, photos, tmp_path / "v-3"), "--category", "plate"]
+    assert finetune_decoder.main(known) == 0
+    assert "tiny knows plate, but does not say which photos it learned" in capsys.readouterr().out
+
+
 def test_of_a_test_set_only_the_good_training_photos_are_taken(tiny_checkpoint: Path, tmp_path: Path) -> None:
     written(tmp_path / "part" / "train" / "good", 6)
     written(tmp_path / "part" / "test" / "good", 2)

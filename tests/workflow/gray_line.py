@@ -4,7 +4,7 @@ A part's score is how far its brightest spot is from mid gray.
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,17 +45,22 @@ def good_parts(count: int = 20, *, around: float = 0.15) -> dict[str, bytes]:
     return {f"good {n:02d}.png": part(around + 0.01 * (n % 5), n) for n in range(count)}
 
 
-def line_predictor(*, calibrated: bool = True, tiles: int = 1, trained_on: str | None = None) -> Predictor:
+def line_predictor(
+    *, calibrated: bool = True, tiles: int = 1, trained_on: str | None = None, learned: Sequence[str] = ()
+) -> Predictor:
     """A predictor that knows gray and brown parts, as if its checkpoint had been saved.
 
     Args:
         trained_on: what it was fine-tuned for, if it was.
+        learned: what it and its bases were fine-tuned for, where it says so.
     """
     checkpoint = stub_predictor(calibrated=calibrated, tiles=tiles).checkpoint
     hashes = FileHashes(
         model=checkpoint.sha256, calibration=calibration_sha256(checkpoint.calibration), golden="cd" * 32
     )
-    changes = {"sha256": hashes, "training": {} if trained_on is None else {"category": trained_on}}
+    training = {} if trained_on is None else {"category": trained_on}
+    training |= {"learned": list(learned)} if learned else {}
+    changes = {"sha256": hashes, "training": training}
     return Predictor(replace(checkpoint, config=checkpoint.config.model_copy(update=changes)))
 
 

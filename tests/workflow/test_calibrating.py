@@ -193,6 +193,17 @@ def test_parts_that_a_version_may_have_learned_from_set_no_limits(workspace, pre
     assert outcome(measure_labeled(workspace, predictor, "gray", rates=RATES)).notes == ()
 
 
+def test_parts_that_the_base_of_a_version_may_have_learned_from_set_no_limits_either(workspace):
+    inspect(workspace, line_predictor(), good_parts(8), product="gray")
+    say(workspace, good_parts(8), Finding.GOOD)
+    say(workspace, ["good 02.png"], Finding.GOOD, is_taught=True)
+    version = line_predictor(trained_on="brown", learned=("gray", "brown"))
+    measured = outcome(measure_labeled(workspace, version, "gray", rates=RATES))
+    assert measured.calibration.images == 7
+    assert len(measured.notes) == 1
+    assert len(good_pictures(workspace, line_predictor(trained_on="brown", learned=("brown",)), "gray")) == 8
+
+
 def test_of_too_many_labeled_pictures_the_newest_set_the_limits(workspace, predictor, monkeypatch):
     inspect(workspace, predictor, {f"old {n}.png": part(0.3, 90 + n) for n in range(2)}, product="gray")
     inspect(workspace, predictor, good_parts(5), product="gray")

@@ -51,6 +51,9 @@ class Engine(Protocol):
     @property
     def refused(self) -> Sequence[Refusal]: ...
 
+    @property
+    def notices(self) -> Sequence[str]: ...
+
     def prepare(self) -> Iterator[Preparation]: ...
 
     def steps(self) -> Generator[Progress]: ...
@@ -132,6 +135,8 @@ def _prepare(engine: Engine, folder: JobFolder, events: EventLog, stop: threadin
     for refusal in engine.refused:
         reason = refusal.reason.removeprefix(f"{refusal.name}: ")
         events.write(Note(text=left_out(names.get(refusal.name, refusal.name), reason)))
+    for notice in engine.notices:
+        events.write(Note(text=notice))
 
 
 def _train(engine: Engine, folder: JobFolder, events: EventLog, stop: threading.Event) -> None:

@@ -63,7 +63,7 @@ class StandIn:
         self.state, self.at_meeting, self.last = state, at_meeting, last
         self.seconds_a_step = seconds_a_step
         self.asked_for_previews = 0
-        self.refused = []
+        self.refused, self.notices = [], []
 
     def prepare(self):
         self.refused = [Refusal("00004.png", "00004.png: The picture is torn.")]

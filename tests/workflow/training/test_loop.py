@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 
 from mambaad_demo.errors import InputError
 from mambaad_demo.workflow.training import loop
-from mambaad_demo.workflow.training.events import Failed, Preview, Save, Step, Validated, read_events
+from mambaad_demo.workflow.training.events import Failed, Note, Preview, Save, Step, Validated, read_events
 from mambaad_demo.workflow.training.layout import ExitStatus, JobFolder, Order, PhotoList, write_whole
 from mambaad_demo.workflow.training.loop import DISK_FULL, UNEXPECTED, carry_out
 from tests.workflow.training.stand_in_process import LAST, MEETING, StandIn
@@ -57,6 +57,15 @@ def test_a_run_to_the_end_leaves_a_version_and_a_report(folder, order, stop):
     assert (folder.version / "cookie-1" / "config.json").exists()
     assert folder.read_report() == {"best_step": LAST}
     assert [event.step for event in said(folder, Step)] == list(range(1, LAST + 1))
+
+
+def test_what_the_engine_finds_worth_knowing_is_a_note(folder, order, stop):
+    engine = StandIn(folder.state)
+    engine.notices = ["The limits may be too tight: add new photos."]
+    run(folder, order(), engine, stop)
+    torn, notice = said(folder, Note)
+    assert torn.text == "00004.png was left out: The picture is torn."
+    assert notice.text == "The limits may be too tight: add new photos."
 
 
 def test_a_run_that_only_saves_does_not_train(folder, order, stop):
