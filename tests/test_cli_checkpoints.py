@@ -104,6 +104,7 @@ def test_a_dry_run_shows_files_and_card_and_asks_the_hub_nothing(call, hub, monk
     assert result.exit_code == 0
     assert "license: apache-2.0" in result.stdout
     assert "README.md" in result.stdout
+    assert ("golden.safetensors holds two pictures" in result.stdout) is (command == "push")
     assert result.stdout.splitlines()[-1] == "Dry run: nothing was sent."
     assert hub.requests == []
 

@@ -43,6 +43,7 @@ def plan_text(plan: PushPlan) -> str:
             f"{plan.kind} repository {plan.repo}, {seen_by}",
             *(f"  {file.path:<{width}} {file.size:>11} bytes  {file.sha256}" for file in plan.files),
             f"{count}, {plan.size} bytes, in one commit: {plan.message}",
+            *([plan.pictures] if plan.pictures else []),
         ]
     )
 

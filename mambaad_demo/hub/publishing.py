@@ -19,7 +19,7 @@ from mambaad_demo.errors import InputError, PublishingError
 from mambaad_demo.hub.answers import FOREIGN, writing_error
 from mambaad_demo.hub.card_metrics import Metrics
 from mambaad_demo.hub.late_file import LateFile
-from mambaad_demo.hub.layout import CARD, FILES
+from mambaad_demo.hub.layout import CARD, CONFIG, FILES, GOLDEN
 from mambaad_demo.hub.loading import Checkpoint
 from mambaad_demo.hub.model_card import model_card
 from mambaad_demo.hub.waits import limit_waits
@@ -86,6 +86,17 @@ class PushPlan:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
+
+    @property
+    def pictures(self) -> str:
+        """What it shows of somebody's parts, in words; empty for files that hold pictures openly or none."""
+        if not any(file.path == GOLDEN for file in self.files):
+            return ""
+        return (
+            f"{GOLDEN} holds two pictures for the self-test: in a version that was fine-tuned, two of its "
+            f"good photos as the model sees them. {CONFIG} then holds hashes of all that it learned, from which "
+            "photos much like them can be told."
+        )
 
     @property
     def fingerprint(self) -> str:

@@ -76,6 +76,7 @@ def test_what_would_be_sent_is_shown_and_nothing_leaves(new_card, hub):
 
     assert "model.safetensors" in card.words(updates)
     assert "which only its owner sees" in card.words(updates)
+    assert "two of its good photos" in card.words(updates)
     assert updates[card.parts.send]["interactive"]
     assert hub.requests == []
 
