@@ -94,8 +94,8 @@ class PushPlan:
             return ""
         return (
             f"{GOLDEN} holds two pictures for the self-test: in a version that was fine-tuned, two of its "
-            f"good photos as the model sees them. {CONFIG} then holds hashes of all that it learned, from which "
-            "photos much like them can be told."
+            f"good photos as the model sees them. {CONFIG} then holds hashes of all that it learned, from "
+            "which photos much like them can be told."
         )
 
     @property
