@@ -37,8 +37,12 @@ def progress_html(progress: Told) -> str:
     return render("preflight_progress.html", what=progress.what, done=progress.done, total=progress.total)
 
 
-def report_html(look: Look) -> str:
-    """All that the check found; what is said beside the photos of a group is not said twice."""
+def report_html(look: Look, *, notes: Sequence[str] = ()) -> str:
+    """All that the check found; what is said beside the photos of a group is not said twice.
+
+    Args:
+        notes: sentences about pictures that were sent and not looked at.
+    """
     report = look.report
     groups = [group for group in _groups(look) if any(group.sets)]
     said = {group.meaning for group in groups}
@@ -52,6 +56,7 @@ def report_html(look: Look) -> str:
         facts=_facts(report),
         groups=groups,
         refused=report.refused,
+        notes=notes,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from mambaad_demo.data.picture_sets import Picture
+from mambaad_demo.data.picture_sets import GoodSet
 from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.storage import labels
 from mambaad_demo.storage.jobs import RESUMABLE, UNFINISHED, JobFacts
@@ -69,15 +69,15 @@ def build_train_tab(
     ) -> Iterator[Updates]:
         with shown_to_user():
             try:
-                photos = photos_of(uploads, product, is_taught, request)
+                good = photos_of(uploads, product, is_taught, request)
                 predictor = desk.catalog.predictor(checkpoint)
                 yield {**forget_look(), **looking(True)}
-                for step in look_at(predictor, photos):
+                for step in look_at(predictor, good.pictures):
                     if isinstance(step, Look):
                         found = step
                     else:
                         yield {page.preflight: present_preflight.progress_html(step)}
-                yield {**looked(found), **looking(False)}
+                yield {**looked(found, good), **looking(False)}
             except Exception as error:
                 problem = str(error) if isinstance(error, DemoError) else ""
                 notice = present_train.notice_html(problem, title="Not looked at.")
@@ -92,10 +92,10 @@ def build_train_tab(
             for one in (page.files, page.product, page.checkpoint, page.taught, page.look)
         }
 
-    def looked(found: Look) -> Updates:
+    def looked(found: Look, good: GoodSet) -> Updates:
         can_train = found.report.can_train
         return {
-            page.preflight: present_preflight.report_html(found),
+            page.preflight: present_preflight.report_html(found, notes=good.notes),
             page.estimate: present_preflight.estimate_html(None, None, is_measuring=can_train),
             page.start: gr.update(interactive=can_train),
             page.can_train: can_train,
@@ -115,8 +115,8 @@ def build_train_tab(
             if not can_train:
                 return {page.pace: None}
             try:
-                photos = photos_of(uploads, product, is_taught, request)
-                found = pace(desk.catalog.predictor(checkpoint), photos)
+                good = photos_of(uploads, product, is_taught, request)
+                found = pace(desk.catalog.predictor(checkpoint), good.pictures)
             except DemoError as error:
                 return {page.estimate: present_preflight.estimate_html(None, None, problem=str(error))}
             estimate = present_preflight.estimate_html(found, minutes_of(budget, minutes))
@@ -124,7 +124,7 @@ def build_train_tab(
 
     def photos_of(
         uploads: list[dict[str, Any]] | None, product: object, is_taught: bool, request: gr.Request
-    ) -> list[Picture]:
+    ) -> GoodSet:
         require_allowed(desk)
         taught = category_name(product) if is_taught else None
         return good_photos(desk.workspace(request), files_of(uploads), taught=taught)
@@ -176,8 +176,9 @@ def build_train_tab(
                     augmentations=tuple(name for name, is_chosen in changes.items() if is_chosen),
                     reject_rate=share(reject_percent),
                 )
-                photos = photos_of(uploads, product, is_taught, request)
-                job_id = start_training(desk, workspace, spec, without(photos, set(left_out or [])))
+                good = photos_of(uploads, product, is_taught, request)
+                photos = without(good.pictures, set(left_out or []))
+                job_id = start_training(desk, workspace, spec, photos)
             except DemoError as error:
                 return {page.notice: present_train.notice_html(str(error))}
             return {**forget_look(), **show(workspace, job_id)}

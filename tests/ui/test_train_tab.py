@@ -198,6 +198,16 @@ def test_zips_and_parts_taught_as_good_are_looked_at_too(page, upload, examined)
     assert examined.names == ["x/a.png", "x/b.png", "taught/taught.png"]
 
 
+def test_defects_in_a_zip_are_neither_looked_at_nor_learned_and_the_page_says_so(page, upload, examined):
+    good = {f"set/train/good/{name}": content for name, content in parts(6).items()}
+    sent = upload("set.zip", zipped({**good, "set/test/bent/bad.png": part(), "set/test/good/x.png": part()}))
+    *_, last = page.look(sent)
+    assert examined.names == list(good)
+    assert "2 pictures in folders of defects or tests were left aside" in last["preflight"]
+    page.start(sent)
+    assert page.trainings.photos[0].keys() == parts(6).keys()
+
+
 @pytest.mark.parametrize(
     ("files", "words"), [([], "Choose photos of good parts"), ([("a.zip", b"no zip")], "no zip file")]
 )
