@@ -180,7 +180,7 @@ def test_a_few_photos_are_tried_spread_over_the_set(tiny, photos, interpreter, t
         (MemoryError(), NO_MEMORY),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried …"), NO_MEMORY),
         (TooFewImagesError("None."), "None."),
-        (DivergedError(step=1, learning_rate=0.1), "smaller learning rate"),
+        (DivergedError(step=1, learning_rate=0.1), "smaller `--learning-rate`"),
     ],
     ids=["memory", "torch's memory", "photos", "diverged"],
 )
