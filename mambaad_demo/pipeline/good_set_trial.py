@@ -52,7 +52,9 @@ class WarmUp(Border):
     gpu_megabytes: float | None
     """Most memory that was taken on the GPU at once; None without one."""
     megabytes_per_photo: float
-    """That the features of one photo take as long as training lasts."""
+    """That one photo takes as long as training lasts: its features and its pixels as the model sees them."""
+    megabytes_per_variant: float
+    """The same of a photo with one change, of which only the features are kept."""
 
 
 class Failure(Border):

@@ -13,8 +13,8 @@ from mambaad_demo.ui.desk import Desk
 from mambaad_demo.ui.good_photos import good_photos, without
 from mambaad_demo.ui.good_set_look import Look, look_at
 from mambaad_demo.ui.messages import shown_to_user
-from mambaad_demo.ui.train_tab import LOOK_LANE, files_of
-from mambaad_demo.ui.training_requests import require_allowed, start_training, training_spec
+from mambaad_demo.ui.train_tab import LOOK_LANE
+from mambaad_demo.ui.training_requests import files_of, require_allowed, start_training, training_spec
 from mambaad_demo.workflow.training.status import TrainingStatus
 
 START_DESCRIPTION = (

@@ -87,6 +87,11 @@ def test_the_estimate_says_steps_start_and_memory():
     assert "About 666 steps in 10 min, after 18 s of reading, with 1.4 GB of memory" in shown
 
 
+def test_the_estimate_grows_with_the_pictures_that_are_made_of_each_photo():
+    shown = present_preflight.estimate_html(Pace(estimate=ESTIMATE, photos=400), "10", variants=7)
+    assert "after 16 min of reading, with 5.2 GB of memory" in shown
+
+
 @pytest.mark.parametrize("minutes", [None, "", "ten", 0, -3, "inf", "nan"])
 def test_without_a_sensible_budget_nothing_is_estimated(minutes):
     assert "steps" not in present_preflight.estimate_html(Pace(estimate=ESTIMATE, photos=31), minutes)

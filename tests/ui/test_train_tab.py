@@ -23,6 +23,7 @@ from tests.workflow.versions import Version, Versions
 __all__ = ["upload"]
 
 ADA, EVE = SimpleNamespace(session_hash="ada"), SimpleNamespace(session_hash="eve")
+PLAIN = (False, False, False)
 BUTTONS = ("stop", "resume", "finish", "delete")
 
 
@@ -184,7 +185,7 @@ def test_a_set_that_cannot_be_trained_on_leaves_start_shut(page, upload, examine
     *_, last = page.look(*six(upload)[:3])
     assert "3 photos can be used" in last["preflight"]
     assert last["start"]["interactive"] is False
-    measured = page.call("measure", last["can_train"], [], "cookie", "base", False, STANDARD, 10)
+    measured = page.call("measure", last["can_train"], [], "cookie", "base", False, STANDARD, 10, *PLAIN)
     assert measured == {"pace": None}  # Gradio takes an empty dict for one value
 
 
@@ -243,12 +244,29 @@ def test_a_bug_in_the_check_frees_the_page_and_tells_no_details(page, upload, mo
 
 
 def test_the_measured_pace_is_kept_and_follows_the_budget(page, upload, examined):
-    found = page.call("measure", True, six(upload), "cookie", "base", False, STANDARD, 10)
+    found = page.call("measure", True, six(upload), "cookie", "base", False, STANDARD, 10, *PLAIN)
     assert "in 10 min" in found["estimate"]
-    assert "in 30 min" in page.named(page.handler("budget_chosen")(LONG, 10, found["pace"]))["estimate"]
-    own = page.named(page.handler("budget_chosen")(OWN, 2, found["pace"]))
+    assert (
+        "in 30 min" in page.named(page.handler("budget_chosen")(LONG, 10, *PLAIN, found["pace"]))["estimate"]
+    )
+    own = page.named(page.handler("budget_chosen")(OWN, 2, *PLAIN, found["pace"]))
     assert "in 2 min" in own["estimate"]
     assert own["minutes"]["visible"]
+
+
+def test_the_estimate_counts_the_pictures_that_are_made_of_each_photo(page, upload, examined):
+    plain = page.call("measure", True, six(upload), "cookie", "base", False, STANDARD, 10, *PLAIN)
+    varied = page.call("measure", True, six(upload), "cookie", "base", False, STANDARD, 10, True, True, True)
+    assert "after 8 s of reading" in plain["estimate"]  # 6 s + 6 photos of 0.4 s
+    assert "after 21 s of reading" in varied["estimate"]  # and 4.5 of them seven times more
+    chosen = page.named(page.handler("budget_chosen")(STANDARD, 10, True, True, True, plain["pace"]))
+    assert chosen["estimate"] == varied["estimate"]
+
+
+@pytest.mark.parametrize("box", ["flip", "rotate", "brightness"])
+def test_ticking_a_variation_renews_the_estimate(page, box):
+    (event,) = [fn for fn in page.blocks.fns.values() if fn.name == "budget_chosen"]
+    assert (getattr(page.parts, box)._id, "input") in event.targets
 
 
 def test_a_trial_run_that_fails_says_so_and_starting_stays_possible(page, upload, examined, monkeypatch):
@@ -256,7 +274,7 @@ def test_a_trial_run_that_fails_says_so_and_starting_stays_possible(page, upload
         raise InputError("Not enough memory.")
 
     monkeypatch.setattr(good_set_look, "estimate", failing)
-    told = page.call("measure", True, six(upload), "cookie", "base", False, STANDARD, 10)
+    told = page.call("measure", True, six(upload), "cookie", "base", False, STANDARD, 10, *PLAIN)
     assert list(told) == ["estimate"]
     assert "Not enough memory." in told["estimate"]
 
@@ -437,7 +455,7 @@ class TestOnASpace:
         files = six(upload)
         assert "switched off here" in space.look(*files)[-1]["notice"]
         assert "switched off here" in space.start(*files)["notice"]
-        measured = space.call("measure", True, files, "cookie", "base", False, STANDARD, 10)
+        measured = space.call("measure", True, files, "cookie", "base", False, STANDARD, 10, *PLAIN)
         assert "switched off here" in measured["estimate"]
         assert space.trainings.specs == []
 
