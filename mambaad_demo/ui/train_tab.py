@@ -5,6 +5,7 @@ folder of the job, so a closed tab changes nothing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -29,8 +30,10 @@ from mambaad_demo.ui.training_requests import (
     changes_of,
     chosen_training,
     files_of,
+    go_on,
     minutes_of,
     product_choices,
+    refusal,
     require_allowed,
     share,
     start_training,
@@ -58,7 +61,7 @@ def build_train_tab(
         tab: opening it shows the newest training.
         delete_version: as for `build_promotion_card`.
     """
-    page = draw_train_page(desk.catalog.names(), is_private=desk.is_private)
+    page = draw_train_page(desk.catalog.names(), refusal=refusal(desk))
     with page.results:
         promotion = build_promotion_card(desk, tab=tab, delete_version=delete_version)
 
@@ -305,10 +308,10 @@ def build_train_tab(
         return acting(desk.trainings.stop, job_id, request)
 
     def resume(job_id: str | None, request: gr.Request) -> Updates:
-        return acting(desk.trainings.resume, job_id, request)
+        return acting(partial(go_on, desk, desk.trainings.resume), job_id, request)
 
     def finish(job_id: str | None, request: gr.Request) -> Updates:
-        return acting(desk.trainings.finish, job_id, request)
+        return acting(partial(go_on, desk, desk.trainings.finish), job_id, request)
 
     def delete(job_id: str | None, request: gr.Request) -> Updates:
         def discard(workspace: Workspace, job_id: str) -> None:

@@ -1,9 +1,9 @@
 """What the Train page and its API ask for: a good set looked at, a training started; no components.
 
-Both refuse on a machine that strangers share, with the same words.
+Both refuse where strangers share the machine or a GPU is lent call by call, with the same words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +20,7 @@ from mambaad_demo.storage.workspace import Workspace
 from mambaad_demo.ui import present
 from mambaad_demo.ui.desk import SOMEBODY, Desk
 from mambaad_demo.ui.good_photos import unpacked
-from mambaad_demo.ui.present_train import SHARED
+from mambaad_demo.ui.present_train import refusal_of
 from mambaad_demo.ui.train_page import OWN
 from mambaad_demo.ui.uploads import uploaded_path
 from mambaad_demo.workflow.training.job_folder import TrainingSpec
@@ -38,14 +38,30 @@ _CHECK_RATE = 0.05
 _LONGEST_CATEGORY = 100
 
 
+def refusal(desk: Desk) -> str:
+    """Why nobody may fine-tune here; empty where everybody may."""
+    return refusal_of(is_private=desk.is_private, on_zero_gpu=desk.on_zero_gpu)
+
+
 def require_allowed(desk: Desk) -> None:
-    """Refuse to fine-tune where strangers share the machine.
+    """Refuse to fine-tune where strangers share the machine, or a GPU is lent call by call.
 
     Raises:
-        InputError: they do.
+        InputError: either is so.
     """
-    if desk.is_private:
-        raise InputError(SHARED)
+    if words := refusal(desk):
+        raise InputError(words)
+
+
+def go_on(desk: Desk, how: Callable[[Workspace, str], None], workspace: Workspace, job_id: str) -> None:
+    """Let a training that the workspace knows start its process again.
+
+    Raises:
+        InputError: it does not know it, or fine-tuning is off here.
+    """
+    desk.trainings.status(workspace, job_id)
+    require_allowed(desk)
+    how(workspace, job_id)
 
 
 def category_name(product: object) -> str:

@@ -479,3 +479,35 @@ class TestOnASpace:
             "switched off here" in str(getattr(block, "value", "")) for block in page.blocks.blocks.values()
         )
         assert page.parts.start.parent.visible is False
+
+
+class TestOnZeroGpu:
+    """Where a GPU is lent call by call, and all who come are of one team."""
+
+    @pytest.fixture
+    def space(self, new_page):
+        return new_page(on_zero_gpu=True)
+
+    def test_nothing_is_looked_at_measured_or_started_there(self, space, upload):
+        files = six(upload)
+        assert "borrows a GPU" in space.look(*files)[-1]["notice"]
+        assert "borrows a GPU" in space.start(*files)["notice"]
+        measured = space.call("measure", True, files, "cookie", "base", False, STANDARD, 10, *PLAIN)
+        assert "borrows a GPU" in measured["estimate"]
+        assert space.trainings.specs == []
+
+    @pytest.mark.parametrize("button", ["resume", "finish"])
+    def test_a_training_from_before_does_not_go_on_there(self, space, button):
+        spec = {"finetune": {"category": "cookie"}}
+        job_id = jobs.create_job(space.workspace(), kind="finetune", name="x", spec=spec, actor="ada")
+        jobs.set_state(space.workspace(), job_id, JobState.INTERRUPTED)
+        assert "borrows a GPU" in space.call(button, job_id)["notice"]
+        assert space.trainings.asked == []
+
+    def test_the_page_says_so_in_place_of_the_form(self, tmp_path):
+        desk = desk_in(tmp_path, catalog=Versions(Version("base")), on_zero_gpu=True)
+        page = Page(desk)
+        desk.close()
+        shown = [str(getattr(block, "value", "")) for block in page.blocks.blocks.values()]
+        assert any("borrows a GPU" in text for text in shown)
+        assert page.parts.start.parent.visible is False

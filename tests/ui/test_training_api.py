@@ -191,6 +191,13 @@ def test_the_endpoints_say_what_they_take(api):
     assert all(fn.api_description for fn in public.values())
 
 
+def test_where_a_gpu_is_lent_call_by_call_nothing_is_started(new_api, files):
+    space = new_api(on_zero_gpu=True)
+    with pytest.raises(gr.Error, match="borrows a GPU"):
+        space.start(files)
+    assert space.desk.trainings.specs == []
+
+
 class TestOnASpace:
     """Where strangers share a server."""
 
