@@ -67,6 +67,7 @@ def main() -> None:
         runner,
         trainings,
         is_private=not settings.shared,
+        on_zero_gpu=settings.on_zero_gpu,
         retention_minutes=settings.retention_minutes,
         most_unfinished=caps.unfinished_batches,
     )

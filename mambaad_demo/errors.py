@@ -117,7 +117,8 @@ class DivergedError(DemoError):
     def __init__(self, *, step: int, learning_rate: float) -> None:
         super().__init__(
             f"The loss became NaN or infinite at step {step} with learning rate {learning_rate:g}. "
-            "Start again with a smaller learning rate."
+            "Leave out photos that look odd and start again, or train from the command line with a smaller "
+            "`--learning-rate`."
         )
         self.step = step
         self.learning_rate = learning_rate

@@ -73,12 +73,31 @@ def test_rates_alone_are_tried_on_the_parts_of_the_limits_in_force(call):
     assert other["limits"]["check"] < own["limits"]["check"]
 
 
+def test_a_rate_that_is_not_given_is_the_one_in_force(call):
+    assert call("--category", "plate", "--reject-rate", "0.1", "--check-rate", "0.3", "--save").exit_code == 0
+    other = call("--category", "plate", "--reject-rate", "0.2", "--json")
+    assert json.loads(other.stdout)["rates"] == {"reject": 0.2, "check": 0.3}
+    misfit = call("--category", "plate", "--check-rate", "0.05")
+    assert misfit.exit_code == 2
+    assert "In force are rates of 0.1 to reject and 0.3 to check" in misfit.stderr
+
+
 def test_refused_files_are_listed_and_told_by_the_exit_status(call, photos):
     (photos / "fake.png").write_bytes(b"no picture")
     result = call(photos, "--category", "washer", "--json")
     assert result.exit_code == 3
     assert "left out fake.png" in result.stderr
     assert [one["file"] for one in json.loads(result.stdout)["refused"]] == ["fake.png"]
+
+
+def test_of_a_folder_with_defects_only_the_good_parts_are_measured_and_the_others_counted(call, photos):
+    (photos / "good").mkdir()
+    for path in sorted(photos.glob("*.png"))[:3]:
+        path.rename(photos / "good" / path.name)
+    result = call(photos, "--category", "washer", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["images"] == 3
+    assert "2 pictures in folders of defects or tests were left aside" in result.stderr
 
 
 @pytest.mark.parametrize(

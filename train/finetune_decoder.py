@@ -20,7 +20,7 @@ from mambaad_demo.data.picture_sets import list_good
 from mambaad_demo.errors import DemoError, InputError
 from mambaad_demo.hub.checkpoints import load_checkpoint
 from mambaad_demo.hub.saving import require_writable
-from mambaad_demo.pipeline.finetune_spec import FinetuneSpec
+from mambaad_demo.pipeline.finetune_spec import DEFAULT_MINUTES, FinetuneSpec
 from mambaad_demo.pipeline.finetuning import Finetuning, Progress
 from mambaad_demo.pipeline.training import processes
 from mambaad_demo.settings import Settings
@@ -101,7 +101,10 @@ def _photos(source: Path, folder: Path) -> list[Path]:
         InputError: there are none, or too many.
     """
     paths = []
-    for number, picture in enumerate(list_good(source, at_most=_MOST_PHOTOS)):
+    good = list_good(source, at_most=_MOST_PHOTOS)
+    for note in good.notes:
+        _say(note)
+    for number, picture in enumerate(good.pictures):
         try:
             content = picture.read()
         except InputError as error:
@@ -118,6 +121,8 @@ def _photos(source: Path, folder: Path) -> list[Path]:
 
 def _spec(options: argparse.Namespace) -> FinetuneSpec:
     given = {name: getattr(options, name) for name in FinetuneSpec.model_fields if hasattr(options, name)}
+    if options.steps is None and options.minutes is None:
+        given["minutes"] = DEFAULT_MINUTES
     try:
         return FinetuneSpec.model_validate(
             {name: value for name, value in given.items() if value is not None}
@@ -157,9 +162,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", required=True, metavar="NAME|DIR", help="what to go on from")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR|ZIP", help="good parts only")
     parser.add_argument("--category", required=True, metavar="NAME", help="what the part is called")
-    budget = parser.add_mutually_exclusive_group(required=True)
-    budget.add_argument("--steps", type=int)
-    budget.add_argument("--minutes", type=float)
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--steps", type=int, help="instead of minutes")
+    budget.add_argument("--minutes", type=float, help=f"default: {DEFAULT_MINUTES:g}")
     for name, kind in (
         ("batch_size", int),
         ("learning_rate", float),

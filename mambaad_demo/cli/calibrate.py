@@ -39,10 +39,12 @@ def calibrate(
     category: Annotated[str, typer.Option(help="What the part is called; may be new.")] = "",
     checkpoint: Annotated[str, typer.Option(metavar="NAME|DIR", help="What judges by them.")] = "mambaad",
     reject_rate: Annotated[
-        float | None, typer.Option(help="Share of good parts to reject at most, 0 to 1; default 0.005.")
+        float | None,
+        typer.Option(help="Share of good parts to reject at most; default: as in force, for photos 0.005."),
     ] = None,
     check_rate: Annotated[
-        float | None, typer.Option(help="Share of good parts to check or reject; default 0.05.")
+        float | None,
+        typer.Option(help="Share of good parts to check or reject; default: as in force, for photos 0.05."),
     ] = None,
     tiles: Annotated[int | None, typer.Option(help="Tiles along the longer side.")] = None,
     save: Annotated[bool, typer.Option("--save", help="Put them in force; stored results follow.")] = False,
@@ -56,11 +58,11 @@ def calibrate(
         name = category_name(category)
         predictor = predictor_of(checkpoint, device)
         predictor = predictor if tiles is None else predictor.tiled(tiles)
-        rates = _rates(reject_rate, check_rate)
+        standing = None if photos else standing_limits(store, predictor, name)
+        rates = _rates(reject_rate, check_rate, None if standing is None else standing.calibration.rates)
         if photos:
             tried: Measured | None = _measured(predictor, photos, name, rates or DEFAULT_RATES)
         else:
-            standing = standing_limits(store, predictor, name)
             tried = None if standing is None or rates is None else calibrating.placed(standing, rates)
         refused = () if tried is None else tried.refused
         if save:
@@ -73,16 +75,29 @@ def calibrate(
         typer.echo(json.dumps({**overview_json(seen), "refused": listed}, indent=2))
     else:
         _print(seen)
+    for sentence in () if tried is None else tried.notes:
+        typer.echo(sentence, err=True)
     for file, reason in refused:
         typer.echo(f"left out {file}: {reason}", err=True)
     raise typer.Exit(SOME_REFUSED if refused else 0)
 
 
-def _rates(reject: float | None, check: float | None) -> Rates | None:
+def _rates(reject: float | None, check: float | None, standing: Rates | None) -> Rates | None:
+    """The rates that are asked for; one that is not given is that of the standing limits, or for photos the
+    default one, moved as far as the other asks for."""
     if reject is None and check is None:
         return None
-    rejected = min(DEFAULT_RATES.reject, check or 1.0) if reject is None else reject
-    checked = max(DEFAULT_RATES.check, rejected) if check is None else check
+    if standing is None:
+        rejected = min(DEFAULT_RATES.reject, check or 1.0) if reject is None else reject
+        checked = max(DEFAULT_RATES.check, rejected) if check is None else check
+    else:
+        rejected = standing.reject if reject is None else reject
+        checked = standing.check if check is None else check
+    if standing is not None and None in (reject, check) and 0 < checked < rejected < 1:
+        raise InputError(
+            f"In force are rates of {standing.reject:g} to reject and {standing.check:g} to check, and the "
+            "one you gave does not fit the other. Give both."
+        )
     if not 0 < rejected <= checked < 1:
         raise InputError("Rates lie between 0 and 1, and no more parts are rejected than checked.")
     return Rates(check=checked, reject=rejected)

@@ -44,6 +44,26 @@ class Picture:
     """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoodSet:
+    """The pictures of good parts in what was sent."""
+
+    pictures: list[Picture]
+    aside: int
+    """Others that lie beside them, in folders of defects or tests."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left aside, as a sentence; none where nothing was."""
+        if not self.aside:
+            return ()
+        what = "1 picture" if self.aside == 1 else f"{self.aside} pictures"
+        return (
+            f"{what} in folders of defects or tests {'was' if self.aside == 1 else 'were'} left aside: of "
+            "sets in folders only train/good is taken, or else what lies in a folder called good.",
+        )
+
+
 _Named = tuple[PurePosixPath, Callable[[], Path | bytes]]
 
 
@@ -79,21 +99,28 @@ def list_set(path: Path, *, at_most: int) -> list[Picture]:
     return [Picture(name=str(name), is_anomalous=None, read=read) for name, read in pictures]
 
 
-def list_good(path: Path, *, at_most: int) -> list[Picture]:
+def list_good(path: Path, *, at_most: int) -> GoodSet:
     """The pictures of good parts in a folder or zip file; at least one.
 
     Of the MVTec AD layout these are `train/good` alone, with any folder called `good` what lies in one, else
-    all.
+    all; upper and lower case are one.
 
     Raises:
-        InputError: as for `list_set`.
+        InputError: not a folder or zip file, no pictures, or more than `at_most` of good parts.
     """
     pictures = _pictures(path)
-    good = [named for named in pictures if GOOD in named[0].parts[:-1]]
-    train = [named for named in good if "train" in named[0].parts[:-1]]
-    pictures = train or good or pictures
-    _require_some(pictures, at_most)
-    return [Picture(name=str(name), is_anomalous=None, read=read) for name, read in pictures]
+    good = [named for named in pictures if GOOD in _folders(named[0])]
+    train = [named for named in good if "train" in _folders(named[0])]
+    chosen = train or good or pictures
+    _require_some(chosen, at_most)
+    return GoodSet(
+        pictures=[Picture(name=str(name), is_anomalous=None, read=read) for name, read in chosen],
+        aside=len(pictures) - len(chosen),
+    )
+
+
+def _folders(name: PurePosixPath) -> list[str]:
+    return [folder.casefold() for folder in name.parts[:-1]]
 
 
 def _pictures(path: Path) -> list[_Named]:
@@ -117,7 +144,7 @@ def _require_some(pictures: Sequence[_Named], at_most: int) -> None:
 
 
 def _labels(names: Sequence[PurePosixPath]) -> list[bool] | list[None]:
-    are_good = [GOOD in (folder.casefold() for folder in name.parts[:-1]) for name in names]
+    are_good = [GOOD in _folders(name) for name in names]
     if all(are_good) or not any(are_good):
         return [None] * len(names)
     if astray := [name for name in names if len(name.parts) == 1]:

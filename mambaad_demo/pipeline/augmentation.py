@@ -8,6 +8,12 @@ import numpy as np
 Augmentation = Literal["flip", "rotate", "brightness"]
 
 _BRIGHTNESS = (0.85, 1.15)
+_COUNTS: dict[Augmentation, int] = {"flip": 2, "rotate": 3, "brightness": len(_BRIGHTNESS)}
+
+
+def variant_count(chosen: Sequence[Augmentation]) -> int:
+    """How many pictures `variants` makes of one."""
+    return sum(_COUNTS[change] for change in set(chosen))
 
 
 def variants(pixels: np.ndarray, chosen: Sequence[Augmentation]) -> Iterator[np.ndarray]:

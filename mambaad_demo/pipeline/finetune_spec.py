@@ -12,6 +12,10 @@ MIN_PHOTOS = 5
 """Fewer good photos say nothing about what varies among them."""
 
 
+DEFAULT_MINUTES = 10.0
+"""Of a fine-tuning for which neither steps nor minutes are given."""
+
+
 class FinetuneSpec(Border):
     """What to learn, how long and how."""
 

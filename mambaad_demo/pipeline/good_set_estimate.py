@@ -18,6 +18,7 @@ from mambaad_demo.pipeline.predictor import Predictor
 TRIED = 6
 """Photos that the trial run reads."""
 
+_LEARNED_SHARE = 0.75  # of the photos, about; the others are held out and not varied
 _LONGEST = 300.0  # seconds of a trial run; what takes longer is no machine to train on
 
 
@@ -34,34 +35,47 @@ class Estimate:
     megabytes: float
     """Most memory the process held, with hardly any photos."""
     megabytes_per_photo: float
-    """That the features of one photo take."""
+    """That the features and pixels of one photo take."""
+    megabytes_per_variant: float
+    """That the features of a photo with one change take."""
     gpu_megabytes: float | None
     """Most memory on the GPU; None without one."""
     batch_size: int
     device: str
 
-    def minutes_for(self, *, steps: int, photos: int) -> float:
-        """From the start to the last step."""
-        seconds = self.seconds_to_start + photos * self.seconds_per_photo + steps * self.seconds_per_step
-        return seconds / 60
+    def seconds_to_read(self, *, photos: int, variants: int = 0) -> float:
+        """From the start to the first step; a change of a photo takes about as long as the photo.
 
-    def steps_in(self, *, minutes: float, photos: int) -> int:
+        Args:
+            variants: pictures that are made of each photo to learn from, besides itself.
+        """
+        encodings = photos + _LEARNED_SHARE * photos * variants
+        return self.seconds_to_start + encodings * self.seconds_per_photo
+
+    def minutes_for(self, *, steps: int, photos: int, variants: int = 0) -> float:
+        """From the start to the last step."""
+        before = self.seconds_to_read(photos=photos, variants=variants)
+        return (before + steps * self.seconds_per_step) / 60
+
+    def steps_in(self, *, minutes: float, photos: int, variants: int = 0) -> int:
         """Steps that can be taken until so many minutes after the start; none where reading takes longer."""
-        seconds = 60 * minutes - self.seconds_to_start - photos * self.seconds_per_photo
+        seconds = 60 * minutes - self.seconds_to_read(photos=photos, variants=variants)
         return max(0, math.floor(seconds / self.seconds_per_step))
 
-    def megabytes_for(self, *, photos: int) -> float:
-        """Memory of the process with the features of all photos."""
-        return self.megabytes + photos * self.megabytes_per_photo
+    def megabytes_for(self, *, photos: int, variants: int = 0) -> float:
+        """Memory of the process with all photos and what is made of them."""
+        changed = _LEARNED_SHARE * photos * variants * self.megabytes_per_variant
+        return self.megabytes + photos * self.megabytes_per_photo + changed
 
-    def words(self, *, steps: int, photos: int) -> str:
+    def words(self, *, steps: int, photos: int, variants: int = 0) -> str:
         """A sentence or two for people."""
-        memory = f"{_memory(self.megabytes_for(photos=photos))} of memory"
+        memory = f"{_memory(self.megabytes_for(photos=photos, variants=variants))} of memory"
         if self.gpu_megabytes is not None:
             memory += f" and {_memory(self.gpu_megabytes)} on the GPU"
+        minutes = _minutes(self.minutes_for(steps=steps, photos=photos, variants=variants))
         return (
-            f"About {_minutes(self.minutes_for(steps=steps, photos=photos))} for {steps} steps with {photos} "
-            f"photos, at {self.seconds_per_step:.2g} s a step on {self.device}. It takes about {memory}."
+            f"About {minutes} for {steps} steps with {photos} photos, at {self.seconds_per_step:.2g} s a "
+            f"step on {self.device}. It takes about {memory}."
         )
 
     def to_json(self) -> dict[str, float | int | str | None]:
@@ -108,6 +122,7 @@ def estimate(
         seconds_per_step=result.seconds_per_step,
         megabytes=result.megabytes,
         megabytes_per_photo=result.megabytes_per_photo,
+        megabytes_per_variant=result.megabytes_per_variant,
         gpu_megabytes=result.gpu_megabytes,
         batch_size=batch_size,
         device=predictor.device,

@@ -16,8 +16,8 @@ from mambaad_demo.hub.schemas import MOST_TILES, Border
 from mambaad_demo.models.encoder import Precision
 
 NO_MEMORY = (
-    "Training needs more memory than is free here. Choose a smaller batch, close other programs, or use a "
-    "machine with more."
+    "Training needs more memory than is free here. Close other programs, use a machine with more, or train "
+    "from the command line with a smaller `--batch-size`."
 )
 
 _ROOT = Path(mambaad_demo.__file__).resolve().parents[1]
@@ -52,7 +52,9 @@ class WarmUp(Border):
     gpu_megabytes: float | None
     """Most memory that was taken on the GPU at once; None without one."""
     megabytes_per_photo: float
-    """That the features of one photo take as long as training lasts."""
+    """That one photo takes as long as training lasts: its features and its pixels as the model sees them."""
+    megabytes_per_variant: float
+    """The same of a photo with one change, of which only the features are kept."""
 
 
 class Failure(Border):
@@ -84,7 +86,7 @@ def run_trial(request: WarmUpRequest, *, python: str, longest: float) -> WarmUp:
     except subprocess.TimeoutExpired as error:
         raise InputError(
             f"A trial run took more than {longest:.0f} s and was given up: this machine is too slow or too "
-            "busy to fine-tune on. Choose a smaller batch, or try again later."
+            "busy to fine-tune on. Close other programs, or try again later."
         ) from error
     except OSError as error:
         raise InputError("No process for a trial run could be started. Close other programs.") from error

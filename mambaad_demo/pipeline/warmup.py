@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from operator import add
 from pathlib import Path
 
 import torch
@@ -43,7 +44,7 @@ def warm_up(request: WarmUpRequest) -> WarmUp:
         request.folder, device=request.device, kernel=request.kernel, precision=request.precision
     )
     started = time.perf_counter()
-    images, seconds = _encoded(checkpoint, request)
+    images, pixel_bytes, seconds = _encoded(checkpoint, request)
     steps = _steps(checkpoint, images, request.batch_size)
     return WarmUp(
         seconds_per_step=(steps[-1] - steps[_WARM - 1]) / _MEASURED,
@@ -51,13 +52,18 @@ def warm_up(request: WarmUpRequest) -> WarmUp:
         seconds_of_work=time.perf_counter() - started,
         megabytes=peak_bytes() / 1e6,
         gpu_megabytes=torch.cuda.max_memory_reserved() / 1e6 if request.device == "cuda" else None,
-        megabytes_per_photo=max(map(_feature_bytes, images)) / 1e6,
+        megabytes_per_photo=max(map(add, map(_feature_bytes, images), pixel_bytes)) / 1e6,
+        megabytes_per_variant=max(map(_feature_bytes, images)) / 1e6,
     )
 
 
-def _encoded(checkpoint: Checkpoint, request: WarmUpRequest) -> tuple[list[EncodedImage], list[float]]:
-    """The photos that can be read, and the seconds that each took; the first one also warms up."""
+def _encoded(
+    checkpoint: Checkpoint, request: WarmUpRequest
+) -> tuple[list[EncodedImage], list[int], list[float]]:
+    """The photos that can be read, the bytes of pixels that a training keeps of each, and the seconds that
+    each took; the first one also warms up."""
     images: list[EncodedImage] = []
+    pixel_bytes: list[int] = []
     seconds: list[float] = []
     for path in request.photos:
         start = time.perf_counter()
@@ -70,9 +76,10 @@ def _encoded(checkpoint: Checkpoint, request: WarmUpRequest) -> tuple[list[Encod
             )
             images.extend(encode(checkpoint.detector, [item]))
             seconds.append(time.perf_counter() - start)
+            pixel_bytes.append(item.pixels.size + item.tiles[0].size)  # canvas and golden tile, of uint8
     if not images:
         raise TooFewImagesError("None of the photos could be read, so nothing was tried. Add good photos.")
-    return images, seconds
+    return images, pixel_bytes, seconds
 
 
 def _steps(checkpoint: Checkpoint, images: Sequence[EncodedImage], batch_size: int) -> list[float]:

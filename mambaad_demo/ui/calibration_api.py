@@ -65,12 +65,12 @@ def build_calibration_api(desk: Desk) -> None:
             closeness = limit_trials.whole(tiles or 0) or predictor.checkpoint.config.tiles
             predictor = predictor.tiled(closeness)
             sent = [path for path in map(uploaded_path, files or []) if path is not None]
-            rates = wanted_rates(reject_rate, check_rate)
             if sent:
-                steps = calibrating.measure_photos(predictor, sent, name, rates=rates or DEFAULT_RATES)
+                rates = wanted_rates(reject_rate, check_rate) or DEFAULT_RATES
+                steps = calibrating.measure_photos(predictor, sent, name, rates=rates)
                 tried: Measured | None = calibrating.outcome(counted(steps, times=predictor.tiles**2))
             else:
-                tried = replaced(workspace, predictor, name, rates)
+                tried = replaced(workspace, predictor, name, reject_rate, check_rate)
             changed = None
             if save:
                 if tried is None:
@@ -83,6 +83,7 @@ def build_calibration_api(desk: Desk) -> None:
             return {
                 **overview_json(seen),
                 "refused": [{"file": file, "error": reason} for file, reason in refused],
+                "notes": [] if tried is None else list(tried.notes),
                 "saved": None if changed is None else changed.limits_id,
             }
 
@@ -98,8 +99,12 @@ def build_calibration_api(desk: Desk) -> None:
     )
 
 
-def wanted_rates(reject: object, check: object) -> Rates | None:
+def wanted_rates(reject: object, check: object, *, standing: Rates | None = None) -> Rates | None:
     """The rates that are asked for; None where neither is.
+
+    Args:
+        standing: those in force, of which the one that is not given is taken as it is; without them it is
+            the default one, moved as far as the other asks for.
 
     Raises:
         InputError: no shares between 0 and 1, or more rejected than checked.
@@ -107,22 +112,33 @@ def wanted_rates(reject: object, check: object) -> Rates | None:
     shares = [limit_trials.number(value or 0) for value in (reject, check)]
     if not any(shares):
         return None
-    rejected = shares[0] or min(DEFAULT_RATES.reject, shares[1])
-    checked = shares[1] or max(DEFAULT_RATES.check, shares[0])
+    if standing is None:
+        rejected = shares[0] or min(DEFAULT_RATES.reject, shares[1])
+        checked = shares[1] or max(DEFAULT_RATES.check, shares[0])
+    else:
+        rejected, checked = shares[0] or standing.reject, shares[1] or standing.check
+        if not all(shares) and 0 < checked < rejected < 1:
+            given, kept = ("reject", "check") if shares[0] else ("check", "reject")
+            raise InputError(
+                f"The {given} rate {max(shares):g} does not fit the {kept} rate in force, "
+                f"{checked if kept == 'check' else rejected:g}: those above the check limit include the "
+                "rejected ones. Give both rates."
+            )
     return limit_trials.rates_of(100 * checked, 100 * rejected)
 
 
 def replaced(
-    workspace: Workspace, predictor: Predictor, category: str, rates: Rates | None
+    workspace: Workspace, predictor: Predictor, category: str, reject: object, check: object
 ) -> Measured | None:
-    """The good parts of the limits in force with limits that aim at other rates.
+    """The good parts of the limits in force with limits that aim at other rates; None where none is given.
 
     Raises:
-        InputError: there are none.
+        InputError: there are none, or the rates make no sense.
     """
+    standing = standing_limits(workspace, predictor, category)
+    rates = wanted_rates(reject, check, standing=None if standing is None else standing.calibration.rates)
     if rates is None:
         return None
-    standing = standing_limits(workspace, predictor, category)
     if standing is None:
         raise InputError(f"{category!r} has no limits yet. Send photos of good parts.")
     return calibrating.placed(standing, rates)

@@ -43,6 +43,7 @@ class Desk:
         trainings: TrainingRunner,
         *,
         is_private: bool,
+        on_zero_gpu: bool = False,
         retention_minutes: int,
         most_unfinished: int | None = None,
     ) -> None:
@@ -54,13 +55,14 @@ class Desk:
             trainings: fine-tunes.
             is_private: whether each visitor has a workspace of their own, deleted in time; else
                 all share one, and it is kept.
+            on_zero_gpu: whether this is a Space that lends a GPU call by call.
             retention_minutes: how long a visitor's own workspace is kept.
             most_unfinished: batches of one workspace that may wait or run; None for any number.
         """
         self.catalog = catalog
         self.runner = runner
         self.trainings = trainings
-        self.is_private = is_private
+        self.is_private, self.on_zero_gpu = is_private, on_zero_gpu
         self._store = store
         self.retention = timedelta(minutes=retention_minutes)
         self._next_look = now()

@@ -8,38 +8,40 @@ import re
 from collections.abc import Collection as Names
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from mambaad_demo.data.picture_sets import Picture
+from mambaad_demo.data.picture_sets import GoodSet, Picture
 from mambaad_demo.data.uploads import load_image, read_file
 from mambaad_demo.errors import InputError, StorageError, UnreadableImageError
 from mambaad_demo.pipeline.labeling import Collection
 from mambaad_demo.storage.collecting import members
 from mambaad_demo.storage.files import FileKind
 from mambaad_demo.storage.workspace import Workspace
-from mambaad_demo.workflow.batches import pictures_of
+from mambaad_demo.workflow.batches import good_pictures_of
 
 MOST_PHOTOS = 2000
 THUMBNAIL_SIDE = 128
 _MEGAPIXELS = 12.0
 
 
-def good_photos(workspace: Workspace, files: Sequence[Path], *, taught: str | None) -> list[Picture]:
+def good_photos(workspace: Workspace, files: Sequence[Path], *, taught: str | None) -> GoodSet:
     """All photos of a good set, with names of which no two are equal.
 
     Args:
         workspace: where parts were taught.
-        files: photos and zip files.
+        files: photos and zip files, of which only the pictures of good parts are taken.
         taught: product whose parts taught as good are added; None for none.
 
     Raises:
         InputError: none at all, too many, or a damaged zip file.
     """
-    photos = pictures_of(files) if files else []
+    sent = good_pictures_of(files)
+    photos = list(sent.pictures)
     taken = {photo.name for photo in photos}
     for member in members(workspace, Collection.TEACH, product=taught) if taught else []:
         name = f"taught/{member.name}"
@@ -51,7 +53,7 @@ def good_photos(workspace: Workspace, files: Sequence[Path], *, taught: str | No
         raise InputError("Choose photos of good parts, or a zip file of them, first.")
     if len(photos) > MOST_PHOTOS:
         raise InputError(f"These are {len(photos)} photos; {MOST_PHOTOS} are plenty. Choose fewer.")
-    return photos
+    return replace(sent, pictures=photos)
 
 
 def _stored(workspace: Workspace, sha256: str) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 
 from mambaad_demo.pipeline import overlay
 from mambaad_demo.pipeline.catalog import Loading
-from mambaad_demo.pipeline.prediction import Prediction
+from mambaad_demo.pipeline.prediction import Limits, Prediction
 from mambaad_demo.ui import words
 from mambaad_demo.ui.inspection import Inspection
 from mambaad_demo.ui.samples import SamplePart
@@ -123,9 +123,16 @@ def chips_html(inspection: Inspection | None, *, retention_minutes: int, needs_s
         prediction = inspection.prediction
         chips += [
             ("product", words.spoken(prediction.category)),
-            ("runs", f"{words.decoder_name(prediction.decoder)} · {prediction.kernel} · {prediction.device}"),
+            ("checkpoint", prediction.checkpoint),
+            ("check · reject", _limits_text(prediction.limits)),
         ]
     return render("chips.html", chips=[*chips, ("uploads kept", f"{retention_minutes} min")])
+
+
+def _limits_text(limits: Limits) -> str:
+    if limits.check is None or limits.reject is None:
+        return "no limits"
+    return f"{words.score_text(limits.check)} · {words.score_text(limits.reject)}"
 
 
 def notice_html(problem: str = "", *, kept: str | None = None) -> str:

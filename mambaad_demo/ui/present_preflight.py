@@ -37,8 +37,12 @@ def progress_html(progress: Told) -> str:
     return render("preflight_progress.html", what=progress.what, done=progress.done, total=progress.total)
 
 
-def report_html(look: Look) -> str:
-    """All that the check found; what is said beside the photos of a group is not said twice."""
+def report_html(look: Look, *, notes: Sequence[str] = ()) -> str:
+    """All that the check found; what is said beside the photos of a group is not said twice.
+
+    Args:
+        notes: sentences about pictures that were sent and not looked at.
+    """
     report = look.report
     groups = [group for group in _groups(look) if any(group.sets)]
     said = {group.meaning for group in groups}
@@ -52,6 +56,7 @@ def report_html(look: Look) -> str:
         facts=_facts(report),
         groups=groups,
         refused=report.refused,
+        notes=notes,
     )
 
 
@@ -118,25 +123,31 @@ def _photo(look: Look, name: str, words: str, *, is_first: bool = False) -> dict
 
 
 def estimate_html(
-    pace: Pace | None, minutes: object, *, problem: str = "", is_measuring: bool = False
+    pace: Pace | None,
+    minutes: object,
+    *,
+    variants: int = 0,
+    problem: str = "",
+    is_measuring: bool = False,
 ) -> str:
     """What fits into the budget, or why nobody knows.
 
     Args:
         pace: what was measured, if anything was.
         minutes: the budget as the page holds it, which may be anything.
+        variants: pictures that are made of each photo, besides itself.
         problem: why nothing could be measured.
         is_measuring: whether that is still going on.
     """
     return render(
         "preflight_estimate.html",
-        words=None if pace is None else _estimated(pace, minutes),
+        words=None if pace is None else _estimated(pace, minutes, variants),
         problem=problem,
         is_measuring=is_measuring,
     )
 
 
-def _estimated(pace: Pace, minutes: object) -> str | None:
+def _estimated(pace: Pace, minutes: object, variants: int) -> str | None:
     try:
         budget = float(str(minutes))
     except ValueError:
@@ -145,8 +156,8 @@ def _estimated(pace: Pace, minutes: object) -> str | None:
         return None
     found = pace.estimate
     steps = math.floor(60 * budget / found.seconds_per_step)
-    before = found.seconds_to_start + pace.photos * found.seconds_per_photo
-    memory = f"{found.megabytes_for(photos=pace.photos) / 1000:.1f} GB"
+    before = found.seconds_to_read(photos=pace.photos, variants=variants)
+    memory = f"{found.megabytes_for(photos=pace.photos, variants=variants) / 1000:.1f} GB"
     on_gpu = f" and {found.gpu_megabytes / 1000:.1f} GB on the GPU" if found.gpu_megabytes else ""
     return (
         f"About {grouped(steps)} steps in {budget:g} min, after {duration(before)} of reading, with "

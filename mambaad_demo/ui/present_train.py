@@ -16,13 +16,23 @@ from mambaad_demo.ui.templates import render
 from mambaad_demo.ui.words import score_text
 from mambaad_demo.workflow.training.status import StepPoint, TrainingStatus, ValidationPoint
 
+_WAYS_OUT = (
+    "There are two ways out. On Hugging Face, duplicate the Space to an account of your own with hardware of "
+    "your own, keep it private, and set the variable MAMBAAD_SHARED=1 there. Or run the program on a machine "
+    "of your own, where no photo leaves the house: clone this repository and start it with `make demo`, or "
+    "fine-tune from the command line with `python -m train.finetune_decoder`. Everything else works here as "
+    "well."
+)
 SHARED = (
     "Fine-tuning is switched off here: visitors share this machine, and a training would take it from all "
-    "of them for minutes. Run the program on a machine of your own, where nothing limits you and no photo "
-    "leaves the house: clone this repository and start it with `make demo`, or fine-tune from the command "
-    "line with `python -m train.finetune_decoder`. Everything else works here as well."
+    f"of them for minutes. {_WAYS_OUT}"
 )
 """Said by the page and by the API where strangers share the machine."""
+ZERO_GPU = (
+    "Fine-tuning is switched off here: this Space borrows a GPU for single calls (ZeroGPU), a few minutes a "
+    f"day, and a training needs minutes on end. {_WAYS_OUT}"
+)
+"""Said where a GPU is lent call by call."""
 
 STATES = {
     JobState.WAITING: "waits for its turn",
@@ -38,9 +48,21 @@ _GRID = "rgba(138,148,166,0.25)"
 _LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 
 
-def shared_html() -> str:
-    """Why nobody can fine-tune here, and what to do instead."""
-    return render("train_shared.html", words=SHARED)
+def refusal_of(*, is_private: bool, on_zero_gpu: bool) -> str:
+    """Why nobody can fine-tune here, and what to do instead; empty where everybody can.
+
+    Args:
+        is_private: whether strangers share the machine.
+        on_zero_gpu: whether it has a GPU for single calls alone.
+    """
+    if on_zero_gpu:
+        return ZERO_GPU
+    return SHARED if is_private else ""
+
+
+def off_html(refusal: str) -> str:
+    """The same in place of the form."""
+    return render("train_off.html", words=refusal)
 
 
 def notice_html(problem: str = "", *, title: str = "Not started.") -> str:

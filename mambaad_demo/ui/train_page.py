@@ -62,19 +62,19 @@ class TrainPage:
     timer: gr.Timer
 
 
-def draw_train_page(checkpoints: tuple[str, ...], *, is_private: bool) -> TrainPage:
+def draw_train_page(checkpoints: tuple[str, ...], *, refusal: str) -> TrainPage:
     """Draw the empty page into the surrounding Blocks.
 
     Args:
         checkpoints: what can be fine-tuned.
-        is_private: whether strangers share the machine, where nobody may fine-tune and the page says why.
+        refusal: why nobody may fine-tune here, which the page says in place of the form; empty where all may.
     """
     with gr.Row(elem_id="train"):
         with gr.Column(elem_id="train-input", min_width=0):
-            if is_private:
+            if refusal:
                 with gr.Column(elem_classes="card"):
-                    fragment(present_train.shared_html())
-            with gr.Column(elem_classes="card", visible=not is_private):
+                    fragment(present_train.off_html(refusal))
+            with gr.Column(elem_classes="card", visible=not refusal):
                 fragment('<h3 class="card-title">1 · Good parts</h3>')
                 files = gr.File(
                     label="Photos and zip files", file_count="multiple", height=150, elem_id="train-files"
@@ -88,7 +88,7 @@ def draw_train_page(checkpoints: tuple[str, ...], *, is_private: bool) -> TrainP
                 )
                 look = gr.Button("Look at the photos", variant="primary")
                 notice = fragment("", elem_id="train-notice")
-            with gr.Column(elem_classes="card", visible=not is_private):
+            with gr.Column(elem_classes="card", visible=not refusal):
                 fragment('<h3 class="card-title">2 · Budget</h3>')
                 budget = gr.Radio(BUDGETS, value=STANDARD, label="Time", elem_id="train-budget")
                 minutes = gr.Number(

@@ -4,18 +4,18 @@ Training is the runner's, in processes of its own; the page only shows what lies
 folder of the job, so a closed tab changes nothing.
 """
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from mambaad_demo.data.picture_sets import Picture
+from mambaad_demo.data.picture_sets import GoodSet
 from mambaad_demo.errors import DemoError, InputError
-from mambaad_demo.storage import labels
+from mambaad_demo.pipeline.augmentation import Augmentation, variant_count
 from mambaad_demo.storage.jobs import RESUMABLE, UNFINISHED, JobFacts
 from mambaad_demo.storage.workspace import Workspace
-from mambaad_demo.ui import present, present_preflight, present_train, present_version
+from mambaad_demo.ui import present_preflight, present_train, present_version
 from mambaad_demo.ui.assets import text
 from mambaad_demo.ui.desk import SOMEBODY, Desk
 from mambaad_demo.ui.dropdowns import relisted, still
@@ -27,12 +27,19 @@ from mambaad_demo.ui.promotion_card import build_promotion_card
 from mambaad_demo.ui.train_page import OWN, TrainPage, draw_train_page
 from mambaad_demo.ui.training_requests import (
     category_name,
+    changes_of,
+    chosen_training,
+    files_of,
+    go_on,
+    minutes_of,
+    product_choices,
+    refusal,
     require_allowed,
+    share,
     start_training,
     training_spec,
 )
-from mambaad_demo.ui.uploads import uploaded_path
-from mambaad_demo.workflow.training.status import TrainingStatus
+from mambaad_demo.workflow.training.status import TrainingStatus, previews_of
 
 LOOK_LANE: dict[str, Any] = {"concurrency_id": "preflight", "concurrency_limit": 1}
 """Good sets are looked at one after the other, also for programs that ask."""
@@ -54,7 +61,7 @@ def build_train_tab(
         tab: opening it shows the newest training.
         delete_version: as for `build_promotion_card`.
     """
-    page = draw_train_page(desk.catalog.names(), is_private=desk.is_private)
+    page = draw_train_page(desk.catalog.names(), refusal=refusal(desk))
     with page.results:
         promotion = build_promotion_card(desk, tab=tab, delete_version=delete_version)
 
@@ -69,15 +76,15 @@ def build_train_tab(
     ) -> Iterator[Updates]:
         with shown_to_user():
             try:
-                photos = photos_of(uploads, product, is_taught, request)
+                good = photos_of(uploads, product, is_taught, request)
                 predictor = desk.catalog.predictor(checkpoint)
                 yield {**forget_look(), **looking(True)}
-                for step in look_at(predictor, photos):
+                for step in look_at(predictor, good.pictures):
                     if isinstance(step, Look):
                         found = step
                     else:
                         yield {page.preflight: present_preflight.progress_html(step)}
-                yield {**looked(found), **looking(False)}
+                yield {**looked(found, good), **looking(False)}
             except Exception as error:
                 problem = str(error) if isinstance(error, DemoError) else ""
                 notice = present_train.notice_html(problem, title="Not looked at.")
@@ -92,10 +99,10 @@ def build_train_tab(
             for one in (page.files, page.product, page.checkpoint, page.taught, page.look)
         }
 
-    def looked(found: Look) -> Updates:
+    def looked(found: Look, good: GoodSet) -> Updates:
         can_train = found.report.can_train
         return {
-            page.preflight: present_preflight.report_html(found),
+            page.preflight: present_preflight.report_html(found, notes=good.notes),
             page.estimate: present_preflight.estimate_html(None, None, is_measuring=can_train),
             page.start: gr.update(interactive=can_train),
             page.can_train: can_train,
@@ -109,22 +116,25 @@ def build_train_tab(
         is_taught: bool,
         budget: str,
         minutes: float,
+        is_flipped: bool,
+        is_rotated: bool,
+        varies_brightness: bool,
         request: gr.Request,
     ) -> Updates:
         with shown_to_user():
             if not can_train:
                 return {page.pace: None}
             try:
-                photos = photos_of(uploads, product, is_taught, request)
-                found = pace(desk.catalog.predictor(checkpoint), photos)
+                good = photos_of(uploads, product, is_taught, request)
+                found = pace(desk.catalog.predictor(checkpoint), good.pictures)
             except DemoError as error:
                 return {page.estimate: present_preflight.estimate_html(None, None, problem=str(error))}
-            estimate = present_preflight.estimate_html(found, minutes_of(budget, minutes))
-            return {page.pace: found, page.estimate: estimate}
+            changes = changes_of(is_flipped, is_rotated, varies_brightness)
+            return {page.pace: found, **estimated(found, budget, minutes, changes)}
 
     def photos_of(
         uploads: list[dict[str, Any]] | None, product: object, is_taught: bool, request: gr.Request
-    ) -> list[Picture]:
+    ) -> GoodSet:
         require_allowed(desk)
         taught = category_name(product) if is_taught else None
         return good_photos(desk.workspace(request), files_of(uploads), taught=taught)
@@ -143,12 +153,28 @@ def build_train_tab(
         """Parts that were taught belong to a product; of another one nobody has looked at them."""
         return forget_look() if is_taught else {page.notice: ""}
 
-    def budget_chosen(budget: str, minutes: float, found: Pace | None) -> Updates:
+    def budget_chosen(
+        budget: str,
+        minutes: float,
+        is_flipped: bool,
+        is_rotated: bool,
+        varies_brightness: bool,
+        found: Pace | None,
+    ) -> Updates:
         with shown_to_user():
+            changes = changes_of(is_flipped, is_rotated, varies_brightness)
             return {
                 page.minutes: gr.update(visible=budget == OWN),
-                page.estimate: present_preflight.estimate_html(found, minutes_of(budget, minutes)),
+                **estimated(found, budget, minutes, changes),
             }
+
+    def estimated(
+        found: Pace | None, budget: str, minutes: float, changes: Sequence[Augmentation]
+    ) -> Updates:
+        words = present_preflight.estimate_html(
+            found, minutes_of(budget, minutes), variants=variant_count(changes)
+        )
+        return {page.estimate: words}
 
     def start(
         left_out: list[str] | None,
@@ -168,16 +194,16 @@ def build_train_tab(
             try:
                 require_allowed(desk)
                 workspace = desk.workspace(request)
-                changes = {"flip": is_flipped, "rotate": is_rotated, "brightness": varies_brightness}
                 spec = training_spec(
                     checkpoint,
                     product,
                     minutes=minutes_of(budget, minutes),
-                    augmentations=tuple(name for name, is_chosen in changes.items() if is_chosen),
+                    augmentations=changes_of(is_flipped, is_rotated, varies_brightness),
                     reject_rate=share(reject_percent),
                 )
-                photos = photos_of(uploads, product, is_taught, request)
-                job_id = start_training(desk, workspace, spec, without(photos, set(left_out or [])))
+                good = photos_of(uploads, product, is_taught, request)
+                photos = without(good.pictures, set(left_out or []))
+                job_id = start_training(desk, workspace, spec, photos)
             except DemoError as error:
                 return {page.notice: present_train.notice_html(str(error))}
             return {**forget_look(), **show(workspace, job_id)}
@@ -282,10 +308,10 @@ def build_train_tab(
         return acting(desk.trainings.stop, job_id, request)
 
     def resume(job_id: str | None, request: gr.Request) -> Updates:
-        return acting(desk.trainings.resume, job_id, request)
+        return acting(partial(go_on, desk, desk.trainings.resume), job_id, request)
 
     def finish(job_id: str | None, request: gr.Request) -> Updates:
-        return acting(desk.trainings.finish, job_id, request)
+        return acting(partial(go_on, desk, desk.trainings.finish), job_id, request)
 
     def delete(job_id: str | None, request: gr.Request) -> Updates:
         def discard(workspace: Workspace, job_id: str) -> None:
@@ -304,6 +330,7 @@ def build_train_tab(
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "preprocess": False}
     good_set = [page.files, page.product, page.checkpoint, page.taught]
     time = [page.budget, page.minutes]
+    changes = [page.flip, page.rotate, page.brightness]
     unlooked = [page.preflight, page.notice, page.pace, page.estimate, page.start, page.can_train]
     chosen = [promotion.version, promotion.category]
     buttons = [page.stop, page.resume, page.finish, page.delete]
@@ -317,7 +344,7 @@ def build_train_tab(
         **private | LOOK_LANE | {"show_progress": "minimal", "show_progress_on": page.notice},
     ).success(
         measure,
-        [page.can_train, *good_set, *time],
+        [page.can_train, *good_set, *time, *changes],
         [page.pace, page.estimate],
         **private | MEASURE_LANE,
     )
@@ -331,17 +358,16 @@ def build_train_tab(
     )
     page.product.input(rename, page.taught, unlooked, queue=False, **private)
     gr.on(
-        [page.budget.input, page.minutes.input],
+        [page.budget.input, page.minutes.input, *(box.input for box in changes)],
         budget_chosen,
-        [*time, page.pace],
+        [*time, *changes, page.pace],
         [page.minutes, page.estimate],
         queue=False,
         **private,
     )
-    changes = [page.flip, page.rotate, page.brightness, page.reject_percent]
     page.start.click(
         start,
-        [page.left_out, *good_set, *time, *changes],
+        [page.left_out, *good_set, *time, *changes, page.reject_percent],
         [*unlooked, *shows],
         js=text("train_start.js"),
         **private,
@@ -369,49 +395,3 @@ def build_train_tab(
     page.delete.click(delete, page.training, noticed, js=SURE, **private)
     page.log_box.expand(read_log, page.training, page.log, queue=False, **private)
     return page
-
-
-def files_of(uploads: list[dict[str, Any]] | None) -> list[Path]:
-    """Where uploaded files lie.
-
-    Raises:
-        InputError: one of them was never uploaded.
-    """
-    return [path for path in map(uploaded_path, uploads or []) if path is not None]
-
-
-def product_choices(workspace: Workspace) -> list[tuple[str, str]]:
-    """Products of the store as entries of a list."""
-    return present.named(list(labels.products(workspace)))
-
-
-def previews_of(status: TrainingStatus) -> list[tuple[str, bytes]]:
-    """Preview maps with the names of their photos; those just being replaced are left out."""
-    found = []
-    for name, path in zip(status.preview_names, status.previews, strict=False):
-        try:
-            found.append((name, path.read_bytes()))
-        except FileNotFoundError:
-            continue
-    return found
-
-
-def minutes_of(budget: str, minutes: object) -> Any:
-    """The minutes that are chosen; checked when they are used."""
-    return minutes if budget == OWN else budget
-
-
-def share(percent: Any) -> Any:
-    """Percent as a share; what is no number stays, and is refused where it is used."""
-    return percent / 100 if isinstance(percent, int | float) else percent
-
-
-def chosen_training(job_id: str | None) -> str:
-    """The training that is chosen.
-
-    Raises:
-        InputError: none is.
-    """
-    if not job_id:
-        raise InputError("Choose a training first.")
-    return job_id

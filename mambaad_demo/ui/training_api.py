@@ -8,28 +8,28 @@ from typing import Any
 import gradio as gr
 
 from mambaad_demo.errors import InputError, TooFewImagesError
+from mambaad_demo.pipeline.finetune_spec import DEFAULT_MINUTES
 from mambaad_demo.ui.desk import Desk
 from mambaad_demo.ui.good_photos import good_photos, without
 from mambaad_demo.ui.good_set_look import Look, look_at
 from mambaad_demo.ui.messages import shown_to_user
-from mambaad_demo.ui.train_tab import LOOK_LANE, files_of
-from mambaad_demo.ui.training_requests import require_allowed, start_training, training_spec
+from mambaad_demo.ui.train_tab import LOOK_LANE
+from mambaad_demo.ui.training_requests import files_of, require_allowed, start_training, training_spec
 from mambaad_demo.workflow.training.status import TrainingStatus
 
 START_DESCRIPTION = (
-    "Fine-tune a checkpoint on photos of good parts. Takes files (photos, zip files; at least 5 photos), the "
-    "name of a checkpoint (empty: the default one), a category (what the version will call the part), "
-    "minutes or steps (0: 10 minutes), augmentations the part allows with commas between them (flip, rotate, "
-    "brightness), a seed, names of photos to leave out, as the check reports them, and the share of good "
-    "parts that may be rejected. Answers with the id of the job and what the check of the photos found."
+    "Fine-tune a checkpoint on photos of good parts. Takes files (photos, zip files, of which only a folder "
+    "called good is taken where there is one; at least 5 photos), the name of a checkpoint (empty: the "
+    "default one), a category (what the version will call the part), minutes or steps (0: 10 minutes), "
+    "augmentations the part allows with commas between them (flip, rotate, brightness), a seed, names of "
+    "photos to leave out, as the check reports them, and the share of good parts that may be rejected. "
+    "Answers with the id of the job and what the check of the photos found."
 )
 STATUS_DESCRIPTION = (
     "How far a fine-tuning job is: state, phase, progress, seconds left, loss and validation curves; the "
     "name and report of the version when it is done."
 )
 STOP_DESCRIPTION = "Stop a fine-tuning job, keeping its best state; answers as /finetune_status does."
-
-_MINUTES = 10.0
 
 
 def build_training_api(desk: Desk) -> None:
@@ -81,13 +81,15 @@ def build_training_api(desk: Desk) -> None:
                 seed=seed,
                 reject_rate=reject_rate,
             )
-            photos = without(good_photos(workspace, files_of(files), taught=None), left_out(leave_out))
+            good = good_photos(workspace, files_of(files), taught=None)
+            photos = without(good.pictures, left_out(leave_out))
             look = looked(desk, base, photos)
             usable = without(photos, {name for name, _ in look.report.refused})
             job_id = start_training(desk, workspace, spec, usable)
             return {
                 "job": job_id,
                 "photos": len(usable),
+                "notes": list(good.notes),
                 "preflight": look.report.to_json(),
                 "status": status_json(desk.trainings.status(workspace, job_id)),
             }
@@ -132,7 +134,7 @@ def build_training_api(desk: Desk) -> None:
 def budget(minutes: float, steps: float) -> dict[str, float]:
     """The one that is given, of which 0 and nothing mean it is not; both are the engine's to refuse."""
     given = {name: value for name, value in (("minutes", minutes), ("steps", steps)) if value}
-    return given or {"minutes": _MINUTES}
+    return given or {"minutes": DEFAULT_MINUTES}
 
 
 def left_out(names: object) -> set[str]:

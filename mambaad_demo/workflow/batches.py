@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from mambaad_demo.data.picture_sets import Picture, list_set
+from mambaad_demo.data.picture_sets import GoodSet, Picture, list_good, list_set
 from mambaad_demo.data.uploads import read_file
 from mambaad_demo.errors import DemoError, InputError, NonFiniteMapError, UnknownCategoryError
 from mambaad_demo.pipeline import model_thread
@@ -79,14 +79,37 @@ def pictures_of(paths: Sequence[Path]) -> list[Picture]:
     Raises:
         InputError: no pictures, too many, or a damaged zip file.
     """
+    return _listed(paths, lambda path: list_set(path, at_most=MOST_PICTURES))
+
+
+def good_pictures_of(paths: Sequence[Path]) -> GoodSet:
+    """As `pictures_of`, of each folder and zip file the pictures of good parts alone, as `list_good` finds
+    them; single files are taken as they are.
+
+    Raises:
+        InputError: as for `pictures_of`.
+    """
+    aside = 0
+
+    def good(path: Path) -> list[Picture]:
+        nonlocal aside
+        found = list_good(path, at_most=MOST_PICTURES)
+        aside += found.aside
+        return found.pictures
+
+    pictures = _listed(paths, good)
+    return GoodSet(pictures=pictures, aside=aside)
+
+
+def _listed(paths: Sequence[Path], inside: Callable[[Path], list[Picture]]) -> list[Picture]:
+    """Files, and what is inside folders and zip files, with names of which no two are equal."""
     found: list[Picture] = []
     for path in paths:
         if path.is_dir() or path.suffix.lower() == ".zip":
-            inside = list_set(path, at_most=MOST_PICTURES)
             prefix = f"{path.stem}/" if len(paths) > 1 else ""
             found.extend(
                 Picture(name=prefix + picture.name, is_anomalous=None, read=picture.read)
-                for picture in inside
+                for picture in inside(path)
             )
         else:
             found.append(Picture(name=path.name, is_anomalous=None, read=partial(Path, path)))

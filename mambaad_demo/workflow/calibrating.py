@@ -27,7 +27,7 @@ from mambaad_demo.storage.files import FileKind
 from mambaad_demo.storage.inspections import StoredInspection, VersionFacts, anomaly_map, sha256_of
 from mambaad_demo.storage.limits import Rejudged, Source
 from mambaad_demo.storage.workspace import Workspace
-from mambaad_demo.workflow.batches import Progress, pictures_of
+from mambaad_demo.workflow.batches import Progress, good_pictures_of
 from mambaad_demo.workflow.redrawing import redraw
 from mambaad_demo.workflow.rendering import geometry_of
 
@@ -75,23 +75,23 @@ def measure_photos(
 
     Args:
         predictor: looking as closely as the limits are meant for; other limits in force do not matter.
-        paths: photos, folders, zip files.
+        paths: photos, folders, zip files; of those in folders of defects or tests none is taken.
         category: may be new to the checkpoint.
         rates: false-reject rates to aim at.
 
     Raises:
         InputError: no pictures, too many, a damaged zip file, or fewer than three that can be read.
     """
-    pictures = pictures_of(list(paths))
-    _require_few(len(pictures))
+    good = good_pictures_of(list(paths))
+    _require_few(len(good.pictures))
     name = limits.category_name(category)
-    gathering = _Gathering(predictor, len(pictures))
+    gathering = _Gathering(predictor, len(good.pictures))
     yield gathering.progress
     seen: dict[str, str] = {}
-    for picture in pictures:
+    for picture in good.pictures:
         yield from gathering.take(picture.name, partial(_unseen, picture, seen))
     yield from gathering.measure_waiting()
-    yield gathering.measured(name, rates, Source.PHOTOS)
+    yield replace(gathering.measured(name, rates, Source.PHOTOS), notes=good.notes)
 
 
 def measure_labeled(

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mambaad_demo.data import picture_sets
-from mambaad_demo.data.picture_sets import MOST_PICTURES, read_set
+from mambaad_demo.data.picture_sets import MOST_PICTURES, list_good, read_set
 from mambaad_demo.errors import InputError, TooFewImagesError, UnreadableImageError
 
 
@@ -84,6 +84,32 @@ def test_of_the_mvtec_layout_the_test_pictures_are_taken_without_masks(as_set):
     pictures = read_set(as_set({f"part/{name}": png() for name in files}))
     assert [picture.name for picture in pictures] == ["part/test/bent/1.png", "part/test/good/1.png"]
     assert [picture.is_anomalous for picture in pictures] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("files", "good", "aside"),
+    [
+        (["x.png", "y.png"], ["x.png", "y.png"], 0),
+        (["monday/x.png", "tuesday/y.png"], ["monday/x.png", "tuesday/y.png"], 0),
+        (["Good/x.png", "bent/y.png", "z.png"], ["Good/x.png"], 2),
+        (["test/bent/x.png", "test/good/y.png"], ["test/good/y.png"], 1),
+        (
+            ["p/test/bent/w.png", "p/test/good/x.png", "p/train/good/y.png", "p/ground_truth/bent/z.png"],
+            ["p/train/good/y.png"],
+            2,
+        ),
+    ],
+)
+def test_of_a_set_in_folders_only_the_good_parts_are_taken_and_the_others_counted(as_set, files, good, aside):
+    found = list_good(as_set(dict.fromkeys(files, png())), at_most=10)
+    assert [picture.name for picture in found.pictures] == good
+    assert found.aside == aside
+    assert len(found.notes) == bool(aside)
+
+
+def test_only_good_parts_count_towards_too_many(as_set):
+    sent = as_set({"good/1.png": png(), "bent/1.png": png(), "bent/2.png": png()})
+    assert len(list_good(sent, at_most=1).pictures) == 1
 
 
 def test_what_a_macintosh_adds_is_left_out(as_set):

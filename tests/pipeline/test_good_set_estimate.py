@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mambaad_demo.errors import DivergedError, InputError, TooFewImagesError
-from mambaad_demo.pipeline import warmup
+from mambaad_demo.pipeline import augmentation, warmup
 from mambaad_demo.pipeline.good_set_estimate import Estimate, estimate
 from mambaad_demo.pipeline.good_set_photos import GoodPicture
 from mambaad_demo.pipeline.good_set_trial import NO_MEMORY, Failure, WarmUp, WarmUpRequest
@@ -22,6 +22,7 @@ KNOWN = Estimate(
     seconds_per_step=2,
     megabytes=600,
     megabytes_per_photo=0.4,
+    megabytes_per_variant=0.3,
     gpu_megabytes=None,
     batch_size=8,
     device="cpu",
@@ -33,6 +34,7 @@ TRIED = WarmUp(
     megabytes=600,
     gpu_megabytes=None,
     megabytes_per_photo=0.4,
+    megabytes_per_variant=0.3,
 )
 
 
@@ -91,6 +93,23 @@ def test_memory_grows_with_the_photos():
     assert KNOWN.megabytes_for(photos=300) == pytest.approx(720)
 
 
+def test_pictures_made_of_three_quarters_of_the_photos_take_time_and_memory_too():
+    assert KNOWN.seconds_to_read(photos=20, variants=7) == pytest.approx(10 + (20 + 15 * 7) * 0.5)
+    assert KNOWN.minutes_for(steps=100, photos=20, variants=7) == pytest.approx((72.5 + 200) / 60)
+    assert KNOWN.steps_in(minutes=5, photos=20, variants=7) == 113
+    assert KNOWN.megabytes_for(photos=300, variants=2) == pytest.approx(720 + 225 * 2 * 0.3)
+    assert "798 MB" in KNOWN.words(steps=100, photos=100, variants=7)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [(), ("flip",), ("rotate",), ("brightness",), ("flip", "rotate", "brightness"), ("flip", "flip")],
+)
+def test_as_many_variants_are_counted_as_are_made(chosen):
+    made = list(augmentation.variants(textured(seed=0) / np.float32(255), chosen))
+    assert augmentation.variant_count(chosen) == len(made)
+
+
 def test_an_estimate_is_said_in_words_and_in_json():
     assert KNOWN.words(steps=100, photos=20) == (
         "About 4 min for 100 steps with 20 photos, at 2 s a step on cpu. It takes about 608 MB of memory."
@@ -113,12 +132,14 @@ def test_a_trial_in_a_process_of_its_own_gives_figures(tiny, photos):
     assert (found.device, found.batch_size) == ("cpu", 2)
     sides = [64 // stride for stride in (4, 8, 16)]
     features = sum(c * side**2 for c, side in zip(tiny.runner.detector.encoder.channels, sides, strict=True))
-    assert found.megabytes_per_photo == pytest.approx(2 * features / 1e6)  # half precision
+    assert found.megabytes_per_variant == pytest.approx(2 * features / 1e6)  # half precision
+    pixels = 2 * 64 * 64 * 3  # the canvas and the tile for the self-test, one byte a color
+    assert found.megabytes_per_photo == pytest.approx((2 * features + pixels) / 1e6)
 
 
 def test_tiles_multiply_the_memory_of_a_photo(tiny_checkpoint, photos):
     one, three = (
-        warmup.warm_up(request_for(tiny_checkpoint, photos, tiles=tiles)).megabytes_per_photo
+        warmup.warm_up(request_for(tiny_checkpoint, photos, tiles=tiles)).megabytes_per_variant
         for tiles in (1, 3)
     )
 
@@ -180,7 +201,7 @@ def test_a_few_photos_are_tried_spread_over_the_set(tiny, photos, interpreter, t
         (MemoryError(), NO_MEMORY),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried …"), NO_MEMORY),
         (TooFewImagesError("None."), "None."),
-        (DivergedError(step=1, learning_rate=0.1), "smaller learning rate"),
+        (DivergedError(step=1, learning_rate=0.1), "smaller `--learning-rate`"),
     ],
     ids=["memory", "torch's memory", "photos", "diverged"],
 )

@@ -1,5 +1,6 @@
 """The fine-tuning entry point, end to end on a few small photos."""
 
+import argparse
 import json
 import zipfile
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import JsonValue
 
 from mambaad_demo.hub.checkpoints import load_checkpoint
 from tests.conftest import textured
@@ -72,7 +74,9 @@ def test_where_limits_may_rest_on_learned_photos_a_line_says_so(
     assert "tiny knows plate, but does not say which photos it learned" in capsys.readouterr().out
 
 
-def test_of_a_test_set_only_the_good_training_photos_are_taken(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_of_a_test_set_only_the_good_training_photos_are_taken(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     written(tmp_path / "part" / "train" / "good", 6)
     written(tmp_path / "part" / "test" / "good", 2)
     written(tmp_path / "part" / "test" / "crack", 2)
@@ -80,6 +84,7 @@ def test_of_a_test_set_only_the_good_training_photos_are_taken(tiny_checkpoint: 
     command = arguments(tiny_checkpoint, tmp_path / "part", tmp_path / "b", "--json", str(figures))
     assert finetune_decoder.main(command) == 0
     assert json.loads(figures.read_text(encoding="utf-8"))["photos"]["given"] == 6
+    assert "4 pictures in folders of defects or tests were left aside" in capsys.readouterr().out
 
 
 def test_three_photos_are_refused(
@@ -123,3 +128,22 @@ def test_options_out_of_range_are_refused(
     photos = written(tmp_path / "photos")
     assert finetune_decoder.main(arguments(tiny_checkpoint, photos, tmp_path / "b", *wrong)) == 1
     assert "do not fit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("budget", "minutes", "steps"),
+    [((), 10, None), (("--minutes", "3"), 3, None), (("--steps", "7"), None, 7)],
+)
+def test_without_a_budget_it_takes_ten_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: tuple[str, ...], minutes: float, steps: int
+) -> None:
+    specs = []
+
+    def record(options: argparse.Namespace) -> dict[str, JsonValue]:
+        specs.append(finetune_decoder._spec(options))
+        return {}
+
+    monkeypatch.setattr(finetune_decoder, "_run", record)
+    given = ["--checkpoint", "tiny", "--images", "x.zip", "--category", "bracket", "--out", str(tmp_path)]
+    assert finetune_decoder.main([*given, *budget]) == 0
+    assert (specs[0].minutes, specs[0].steps) == (minutes, steps)

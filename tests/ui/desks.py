@@ -15,7 +15,13 @@ from tests.workflow.stored import Scorer, Shelf
 Built = TypeVar("Built", bound=Any)
 
 
-def desk_in(folder: Path, *, is_private: bool = False, catalog: FakeCatalog | None = None) -> Desk:
+def desk_in(
+    folder: Path,
+    *,
+    is_private: bool = False,
+    on_zero_gpu: bool = False,
+    catalog: FakeCatalog | None = None,
+) -> Desk:
     """A desk whose visitors share one workspace, or have one each."""
     store = Workspace.open(f"sqlite:///{folder / 'store.db'}", str(folder / "files"))
     known = catalog or FakeCatalog(FakePredictor())
@@ -35,6 +41,7 @@ def desk_in(folder: Path, *, is_private: bool = False, catalog: FakeCatalog | No
         runner,
         trainings,
         is_private=is_private,
+        on_zero_gpu=on_zero_gpu,
         retention_minutes=60,
     )
 

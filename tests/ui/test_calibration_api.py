@@ -1,6 +1,8 @@
 """The endpoint `/calibration`, its handler called as a function."""
 
+import io
 import json
+import zipfile
 from types import SimpleNamespace
 
 import gradio as gr
@@ -71,6 +73,18 @@ def test_photos_are_measured_and_not_kept_unless_asked(api, files, upload, predi
     assert limits.in_force(api.desk.workspace(ADA), predictor) is predictor
 
 
+def test_defects_in_a_zip_are_not_measured_and_the_answer_says_how_many_there_were(api, files, upload):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in good_parts().items():
+            archive.writestr(f"good/{name}", content)
+        archive.writestr("bent/bad.png", part(0.4, 99))
+    told = api(upload("set.zip", buffer.getvalue()))
+    assert told["limits"] == api(*files)["limits"]
+    assert told["notes"][0].startswith("1 picture in folders of defects or tests was left aside")
+    assert api(*files)["notes"] == []
+
+
 def test_saved_limits_are_in_force_and_judge_what_is_stored(api, files, predictor, upload):
     workspace = api.desk.workspace(ADA)
     inspect(workspace, predictor, {"bad.png": part(0.4, 99)})
@@ -85,10 +99,26 @@ def test_saved_limits_are_in_force_and_judge_what_is_stored(api, files, predicto
 
 
 def test_rates_alone_place_limits_over_the_same_parts(api):
-    told = api(reject_rate=0.1)
-    assert (told["rates"]["reject"], told["rates"]["check"]) == (0.1, 0.1)
+    told = api(reject_rate=0.1, check_rate=0.2)
+    assert told["rates"] == {"reject": 0.1, "check": 0.2}
     assert (told["source"], told["in_force"]) == ("checkpoint", False)
-    assert api(check_rate=0.001)["rates"]["reject"] == 0.001
+
+
+def test_a_rate_that_is_not_given_is_the_one_in_force(api):
+    api(reject_rate=0.03, check_rate=0.3, save=True)
+    assert api(reject_rate=0.1)["rates"] == {"reject": 0.1, "check": 0.3}
+    assert api(check_rate=0.2)["rates"] == {"reject": 0.03, "check": 0.2}
+    with pytest.raises(gr.Error, match=r"check rate 0\.01 does not fit the reject rate in force, 0\.03"):
+        api(check_rate=0.01)
+    with pytest.raises(gr.Error, match=r"reject rate 0\.4 does not fit the check rate in force, 0\.3"):
+        api(reject_rate=0.4)
+
+
+def test_for_photos_a_rate_that_is_not_given_is_the_usual_one_or_follows_the_other(api, files):
+    api(reject_rate=0.03, check_rate=0.3, save=True)
+    assert api(*files, reject_rate=0.02)["rates"] == {"reject": 0.02, "check": 0.05}
+    assert api(*files, reject_rate=0.1)["rates"] == {"reject": 0.1, "check": 0.1}
+    assert api(*files, check_rate=0.001)["rates"] == {"reject": 0.001, "check": 0.001}
 
 
 def test_tiles_have_limits_of_their_own(api, files):

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,21 @@ def test_a_good_part_has_an_empty_region_table_in_words(inspected):
 def test_the_top_bar_says_where_work_is_lost_without_attached_storage():
     assert "attached storage" not in present.chips_html(None, retention_minutes=60)
     assert "attached storage" in present.chips_html(None, retention_minutes=60, needs_storage=True)
+
+
+def test_the_top_bar_names_product_checkpoint_and_limits_of_what_is_shown(inspected):
+    inspection = inspected()
+    limits = inspection.prediction.limits
+    shown = present.chips_html(inspection, retention_minutes=60)
+    chips = re.findall(r"<li><span>(.*?)</span> (.*?)</li>", shown)
+    assert [name for name, _ in chips] == ["product", "checkpoint", "check · reject", "uploads kept"]
+    assert dict(chips)["checkpoint"] == inspection.prediction.checkpoint
+    assert dict(chips)["check · reject"] == f"{limits.check:#.3g} · {limits.reject:#.3g}"
+
+
+def test_the_top_bar_says_where_there_are_no_limits(inspected):
+    shown = present.chips_html(inspected(limits=Limits()), retention_minutes=60)
+    assert "<li><span>check · reject</span> no limits</li>" in shown
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -20,6 +20,9 @@ def html(thumbnails=None, **changes):
 def test_a_faultless_set_shows_its_numbers_and_nothing_to_leave_out():
     shown = html()
     assert "31 photos" in shown
+    assert (
+        "about three quarters to learn from, the others to choose the best state and to set limits" in shown
+    )
     assert "320 × 427 px (31)" in shown
     assert "data-leave" not in shown
     assert "problem" not in shown
@@ -29,7 +32,7 @@ def test_a_set_that_cannot_be_trained_on_says_why_as_an_alert():
     shown = html(count=3, usable=3)
     assert 'class="problem" role="alert"' in shown
     assert "3 photos can be used" in shown
-    assert "will be trained on" not in shown
+    assert "will be used" not in shown
 
 
 def test_odd_photos_come_with_picture_reason_and_box():
@@ -85,6 +88,11 @@ def test_progress_counts_where_somebody_does():
 def test_the_estimate_says_steps_start_and_memory():
     shown = present_preflight.estimate_html(Pace(estimate=ESTIMATE, photos=31), "10")
     assert "About 666 steps in 10 min, after 18 s of reading, with 1.4 GB of memory" in shown
+
+
+def test_the_estimate_grows_with_the_pictures_that_are_made_of_each_photo():
+    shown = present_preflight.estimate_html(Pace(estimate=ESTIMATE, photos=400), "10", variants=7)
+    assert "after 16 min of reading, with 5.2 GB of memory" in shown
 
 
 @pytest.mark.parametrize("minutes", [None, "", "ten", 0, -3, "inf", "nan"])

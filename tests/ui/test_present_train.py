@@ -9,6 +9,22 @@ from tests.ui.trainings import JUDGMENT, at_step, facts, report_of, status
 HOSTILE = "<img src=x onerror=alert(1)>${alert(2)}.png"
 
 
+@pytest.mark.parametrize(
+    ("is_private", "on_zero_gpu", "reason"),
+    [(True, False, "visitors share"), (True, True, "ZeroGPU"), (False, True, "ZeroGPU")],
+)
+def test_a_refusal_to_fine_tune_names_its_reason_and_both_ways_out(is_private, on_zero_gpu, reason):
+    words = present_train.refusal_of(is_private=is_private, on_zero_gpu=on_zero_gpu)
+    assert reason in words
+    for way_out in ("duplicate the Space", "MAMBAAD_SHARED=1", "make demo", "train.finetune_decoder"):
+        assert way_out in words
+    assert words.split(".")[0] in present_train.off_html(words)
+
+
+def test_where_people_know_each_other_and_have_a_machine_nothing_is_refused():
+    assert present_train.refusal_of(is_private=False, on_zero_gpu=False) == ""
+
+
 def test_without_a_training_the_page_says_what_to_do():
     assert "No training yet" in present_train.status_html(None)
 
@@ -120,7 +136,3 @@ def test_limits_are_shown_where_the_report_holds_them():
 def test_without_a_version_there_is_nothing_to_show():
     assert present_version.result_html(None, report_of()) == ""
     assert present_version.result_html("cookie-1", None) == ""
-
-
-def test_a_shared_machine_says_what_to_do_instead():
-    assert "make demo" in present_train.shared_html()

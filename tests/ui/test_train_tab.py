@@ -23,6 +23,7 @@ from tests.workflow.versions import Version, Versions
 __all__ = ["upload"]
 
 ADA, EVE = SimpleNamespace(session_hash="ada"), SimpleNamespace(session_hash="eve")
+PLAIN = (False, False, False)
 BUTTONS = ("stop", "resume", "finish", "delete")
 
 
@@ -184,7 +185,7 @@ def test_a_set_that_cannot_be_trained_on_leaves_start_shut(page, upload, examine
     *_, last = page.look(*six(upload)[:3])
     assert "3 photos can be used" in last["preflight"]
     assert last["start"]["interactive"] is False
-    measured = page.call("measure", last["can_train"], [], "cookie", "base", False, STANDARD, 10)
+    measured = page.call("measure", last["can_train"], [], "cookie", "base", False, STANDARD, 10, *PLAIN)
     assert measured == {"pace": None}  # Gradio takes an empty dict for one value
 
 
@@ -196,6 +197,16 @@ def test_zips_and_parts_taught_as_good_are_looked_at_too(page, upload, examined)
         is_taught=True,
     )
     assert examined.names == ["x/a.png", "x/b.png", "taught/taught.png"]
+
+
+def test_defects_in_a_zip_are_neither_looked_at_nor_learned_and_the_page_says_so(page, upload, examined):
+    good = {f"set/train/good/{name}": content for name, content in parts(6).items()}
+    sent = upload("set.zip", zipped({**good, "set/test/bent/bad.png": part(), "set/test/good/x.png": part()}))
+    *_, last = page.look(sent)
+    assert examined.names == list(good)
+    assert "2 pictures in folders of defects or tests were left aside" in last["preflight"]
+    page.start(sent)
+    assert page.trainings.photos[0].keys() == parts(6).keys()
 
 
 @pytest.mark.parametrize(
@@ -233,12 +244,29 @@ def test_a_bug_in_the_check_frees_the_page_and_tells_no_details(page, upload, mo
 
 
 def test_the_measured_pace_is_kept_and_follows_the_budget(page, upload, examined):
-    found = page.call("measure", True, six(upload), "cookie", "base", False, STANDARD, 10)
+    found = page.call("measure", True, six(upload), "cookie", "base", False, STANDARD, 10, *PLAIN)
     assert "in 10 min" in found["estimate"]
-    assert "in 30 min" in page.named(page.handler("budget_chosen")(LONG, 10, found["pace"]))["estimate"]
-    own = page.named(page.handler("budget_chosen")(OWN, 2, found["pace"]))
+    assert (
+        "in 30 min" in page.named(page.handler("budget_chosen")(LONG, 10, *PLAIN, found["pace"]))["estimate"]
+    )
+    own = page.named(page.handler("budget_chosen")(OWN, 2, *PLAIN, found["pace"]))
     assert "in 2 min" in own["estimate"]
     assert own["minutes"]["visible"]
+
+
+def test_the_estimate_counts_the_pictures_that_are_made_of_each_photo(page, upload, examined):
+    plain = page.call("measure", True, six(upload), "cookie", "base", False, STANDARD, 10, *PLAIN)
+    varied = page.call("measure", True, six(upload), "cookie", "base", False, STANDARD, 10, True, True, True)
+    assert "after 8 s of reading" in plain["estimate"]  # 6 s + 6 photos of 0.4 s
+    assert "after 21 s of reading" in varied["estimate"]  # and 4.5 of them seven times more
+    chosen = page.named(page.handler("budget_chosen")(STANDARD, 10, True, True, True, plain["pace"]))
+    assert chosen["estimate"] == varied["estimate"]
+
+
+@pytest.mark.parametrize("box", ["flip", "rotate", "brightness"])
+def test_ticking_a_variation_renews_the_estimate(page, box):
+    (event,) = [fn for fn in page.blocks.fns.values() if fn.name == "budget_chosen"]
+    assert (getattr(page.parts, box)._id, "input") in event.targets
 
 
 def test_a_trial_run_that_fails_says_so_and_starting_stays_possible(page, upload, examined, monkeypatch):
@@ -246,7 +274,7 @@ def test_a_trial_run_that_fails_says_so_and_starting_stays_possible(page, upload
         raise InputError("Not enough memory.")
 
     monkeypatch.setattr(good_set_look, "estimate", failing)
-    told = page.call("measure", True, six(upload), "cookie", "base", False, STANDARD, 10)
+    told = page.call("measure", True, six(upload), "cookie", "base", False, STANDARD, 10, *PLAIN)
     assert list(told) == ["estimate"]
     assert "Not enough memory." in told["estimate"]
 
@@ -427,7 +455,7 @@ class TestOnASpace:
         files = six(upload)
         assert "switched off here" in space.look(*files)[-1]["notice"]
         assert "switched off here" in space.start(*files)["notice"]
-        measured = space.call("measure", True, files, "cookie", "base", False, STANDARD, 10)
+        measured = space.call("measure", True, files, "cookie", "base", False, STANDARD, 10, *PLAIN)
         assert "switched off here" in measured["estimate"]
         assert space.trainings.specs == []
 
@@ -450,4 +478,36 @@ class TestOnASpace:
         assert any(
             "switched off here" in str(getattr(block, "value", "")) for block in page.blocks.blocks.values()
         )
+        assert page.parts.start.parent.visible is False
+
+
+class TestOnZeroGpu:
+    """Where a GPU is lent call by call, and all who come are of one team."""
+
+    @pytest.fixture
+    def space(self, new_page):
+        return new_page(on_zero_gpu=True)
+
+    def test_nothing_is_looked_at_measured_or_started_there(self, space, upload):
+        files = six(upload)
+        assert "borrows a GPU" in space.look(*files)[-1]["notice"]
+        assert "borrows a GPU" in space.start(*files)["notice"]
+        measured = space.call("measure", True, files, "cookie", "base", False, STANDARD, 10, *PLAIN)
+        assert "borrows a GPU" in measured["estimate"]
+        assert space.trainings.specs == []
+
+    @pytest.mark.parametrize("button", ["resume", "finish"])
+    def test_a_training_from_before_does_not_go_on_there(self, space, button):
+        spec = {"finetune": {"category": "cookie"}}
+        job_id = jobs.create_job(space.workspace(), kind="finetune", name="x", spec=spec, actor="ada")
+        jobs.set_state(space.workspace(), job_id, JobState.INTERRUPTED)
+        assert "borrows a GPU" in space.call(button, job_id)["notice"]
+        assert space.trainings.asked == []
+
+    def test_the_page_says_so_in_place_of_the_form(self, tmp_path):
+        desk = desk_in(tmp_path, catalog=Versions(Version("base")), on_zero_gpu=True)
+        page = Page(desk)
+        desk.close()
+        shown = [str(getattr(block, "value", "")) for block in page.blocks.blocks.values()]
+        assert any("borrows a GPU" in text for text in shown)
         assert page.parts.start.parent.visible is False

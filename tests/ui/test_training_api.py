@@ -83,6 +83,7 @@ def test_a_training_starts_and_answers_with_its_id_and_the_check(api, files):
     (job,) = jobs.jobs(api.desk.workspace(ADA), kind="finetune")
     assert (answer["job"], answer["photos"]) == (job.id, 6)
     assert answer["preflight"]["can_train"] is True
+    assert answer["notes"] == []
     assert answer["status"]["state"] == "waiting"
     (spec,) = api.desk.trainings.specs
     assert (spec.checkpoint, spec.finetune.category, spec.finetune.minutes) == ("base", "cookie", 10)
@@ -111,6 +112,18 @@ def test_what_cannot_be_read_is_reported_and_not_trained_on(api, upload, check):
     assert answer["photos"] == 5
     assert answer["preflight"]["refused"] == [{"name": "x/bad.png", "reason": "It is damaged."}]
     assert "bad.png" not in api.desk.trainings.photos[0]
+
+
+def test_defects_in_a_zip_are_not_learned_and_the_answer_says_how_many_there_were(api, upload):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in parts(6).items():
+            archive.writestr(f"train/good/{name}", content)
+        archive.writestr("test/bent/bad.png", part())
+    answer = api.start([upload("set.zip", buffer.getvalue())])
+    assert answer["photos"] == 6
+    assert answer["notes"][0].startswith("1 picture in folders of defects or tests was left aside")
+    assert api.desk.trainings.photos[0].keys() == parts(6).keys()
 
 
 def test_below_five_photos_a_training_is_refused_with_the_reason(api, files, check):
@@ -176,6 +189,13 @@ def test_the_endpoints_say_what_they_take(api):
     assert public.keys() == {"finetune_start", "finetune_status", "finetune_stop"}
     assert {fn.api_visibility for fn in public.values()} == {"public"}
     assert all(fn.api_description for fn in public.values())
+
+
+def test_where_a_gpu_is_lent_call_by_call_nothing_is_started(new_api, files):
+    space = new_api(on_zero_gpu=True)
+    with pytest.raises(gr.Error, match="borrows a GPU"):
+        space.start(files)
+    assert space.desk.trainings.specs == []
 
 
 class TestOnASpace:

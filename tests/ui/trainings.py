@@ -23,6 +23,7 @@ ESTIMATE = Estimate(
     seconds_per_step=0.9,
     megabytes=1300.0,
     megabytes_per_photo=2.0,
+    megabytes_per_variant=1.5,
     gpu_megabytes=None,
     batch_size=8,
     device="cpu",

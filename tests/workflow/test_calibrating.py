@@ -89,6 +89,21 @@ def test_what_is_no_picture_or_comes_twice_is_left_out_by_name(predictor, photos
     assert set(refused) == {"photos/zz twice.png", "good/<b>.png"}
 
 
+def test_limits_never_rest_on_pictures_in_folders_of_defects_or_tests(predictor, photos, tmp_path):
+    archive = tmp_path / "set.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, content in good_parts().items():
+            file.writestr(f"gray/train/good/{name}", content)
+        for number in range(3):
+            file.writestr(f"gray/test/bent/{number}.png", part(0.4, 200 + number))
+        file.writestr("gray/test/good/0.png", part(0.16, 300))
+    measured = outcome(measure_photos(predictor, [archive], "gray"))
+    flat = outcome(measure_photos(predictor, [photos], "gray"))
+    assert measured.calibration == flat.calibration
+    assert measured.notes[0].startswith("4 pictures in folders of defects or tests were left aside")
+    assert flat.notes == ()
+
+
 def test_too_few_too_many_and_nameless_are_refused(predictor, photos, monkeypatch):
     with pytest.raises(TooFewImagesError, match="'gray' has 2"):
         outcome(measure_photos(predictor, sorted(photos.iterdir())[:2], "gray"))

@@ -16,7 +16,7 @@ from mambaad_demo.data.uploads import load_image, read_file
 from mambaad_demo.errors import InputError, TooFewImagesError, UnreadableImageError
 from mambaad_demo.pipeline.finetune_spec import MIN_PHOTOS
 from mambaad_demo.pipeline.predictor import MAX_MEGAPIXELS_IN_BATCH
-from mambaad_demo.workflow.batches import pictures_of
+from mambaad_demo.workflow.batches import good_pictures_of
 from mambaad_demo.workflow.training.events import EventLog, Note, left_out
 from mambaad_demo.workflow.training.layout import JobFolder, PhotoList, write_whole
 
@@ -52,17 +52,20 @@ def take_over(paths: Sequence[Path], folder: JobFolder) -> None:
     What is no photo is left out and noted by name.
 
     Args:
-        paths: pictures and zip files.
+        paths: pictures and zip files; of those, the pictures of good parts.
 
     Raises:
         TooFewImagesError: fewer than `MIN_PHOTOS` photos can be read; says why each of the others cannot.
         InputError: too many of them, or a damaged zip file.
         OSError: no room.
     """
-    pictures = pictures_of(list(dict.fromkeys(paths)))
+    good = good_pictures_of(list(dict.fromkeys(paths)))
+    pictures = good.pictures
     if len(pictures) > MOST:
         raise InputError(f"These are {len(pictures)} photos; send at most {MOST} to learn from.")
     events = EventLog(folder.events)
+    for note in good.notes:
+        events.write(Note(text=note))
     names: dict[str, str] = {}
     refused: list[str] = []
     readable = size = 0

@@ -183,3 +183,14 @@ def _words(
 def _previews(folder: JobFolder, count: int) -> list[Path]:
     files: Sequence[Path] = [folder.previews / f"{number}.jpg" for number in range(count)]
     return [file for file in files if file.exists()]
+
+
+def previews_of(status: TrainingStatus) -> list[tuple[str, bytes]]:
+    """Preview maps with the names of their photos; those just being replaced are left out."""
+    found = []
+    for name, path in zip(status.preview_names, status.previews, strict=False):
+        try:
+            found.append((name, path.read_bytes()))
+        except FileNotFoundError:
+            continue
+    return found

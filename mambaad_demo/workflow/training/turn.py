@@ -185,6 +185,7 @@ def _killed(number: int, folder: JobFolder) -> str:
     if number == signal.SIGKILL:
         return (
             f"Its process was ended by signal {number}: the machine may have run out of memory. {way_out}; "
-            "a smaller batch needs less memory."
+            "close other programs first. A training with fewer photos or fewer variations of them, or from "
+            "the command line with a smaller `--batch-size`, needs less memory."
         )
     return f"Its process was ended by signal {number}. {way_out}."

@@ -35,6 +35,14 @@ def test_pictures_and_zip_files_are_taken_in_their_order(folder, photos, zipped)
     assert [path.name for path in sorted(folder.photos.iterdir())] == [f"0000{n}.png" for n in range(6)]
 
 
+def test_nothing_in_folders_of_defects_or_tests_is_learned_and_a_note_says_so(folder, zipped):
+    good = {f"train/good/{number}.png": photo(number) for number in range(5)}
+    take_over([zipped({**good, "test/bent/0.png": photo(9), "test/good/0.png": photo(10)})], folder)
+    assert contents(folder) == good
+    (note,) = notes(folder)
+    assert note.startswith("2 pictures in folders of defects or tests were left aside")
+
+
 def test_the_uploads_stay(folder, photos):
     sent = photos()
     take_over([*sent, sent[0]], folder)

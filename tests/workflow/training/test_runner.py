@@ -282,7 +282,8 @@ def test_a_killed_process_fails_its_training_in_words_and_it_can_be_resumed(
     assert facts.state is JobState.FAILED
     assert facts.error == (
         "Its process was ended by signal 9: the machine may have run out of memory. "
-        "Resume goes on from step 10; a smaller batch needs less memory."
+        "Resume goes on from step 10; close other programs first. A training with fewer photos or fewer "
+        "variations of them, or from the command line with a smaller `--batch-size`, needs less memory."
     )
     assert runner.status(workspace, job_id).what == facts.error
 
@@ -327,7 +328,7 @@ def test_errors_of_ours_are_told_as_they_are(workspace, running, photos):
     runner.wait(job_id)
     facts = jobs.job(workspace, job_id)
     assert facts.state is JobState.FAILED
-    assert "smaller learning rate" in facts.error
+    assert "smaller `--learning-rate`" in facts.error
 
 
 def test_a_full_disk_fails_the_training_and_what_was_saved_stays(workspace, running, photos, tmp_path):
