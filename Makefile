@@ -20,8 +20,8 @@ help:
 demo: $(VENV)/.installed  # PORT, from the environment or the command line, reaches app.py by itself
 	$(BIN)/python app.py
 
-test: check  # two processes of one thread each are half again as fast as two of two on two cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+test: check  # two processes of one thread each are half again as fast as two of two on two cores; browsers come first
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
