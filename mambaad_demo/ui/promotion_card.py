@@ -106,20 +106,21 @@ def build_promotion_card(
         return {
             card.category: relisted(present.named(categories), category, kept or None),
             card.notice: present_promotion.problem_html(problem),
-            **standing(workspace, version, kept, product if kept == category else ""),
+            **standing(workspace, version, kept, product if kept == category else "", sent=product),
         }
 
-    def standing(workspace: Workspace, version: str, category: str, product: str) -> Updates:
-        """What is active, what the golden set holds, what was decided before."""
+    def standing(
+        workspace: Workspace, version: str, category: str, product: str, *, sent: str = ""
+    ) -> Updates:
+        """What is active, what the golden set holds, what was decided before; `sent` is the product that the
+        page shows, where it says so."""
         counts = golden_counts(workspace)
         steps = promotion.history(workspace, category) if category else []
         undoing = present_promotion.undoing(steps, desk.catalog.names())
         is_active = bool(steps) and steps[0].checkpoint == version
         golden = product or category
         return {
-            card.product: gr.update(
-                choices=present_promotion.product_choices(counts, category), value=golden or None
-            ),
+            card.product: relisted(present_promotion.product_choices(counts, category), sent, golden or None),
             card.status: present_promotion.status_html(category, golden, steps, counts),
             card.history: present_promotion.history_html(category, steps),
             card.undo: gr.update(value=undoing.label, interactive=undoing.is_possible),
@@ -214,10 +215,14 @@ def build_promotion_card(
             found = standing(desk.workspace(request), words(version), words(category), "")
             return {**found, **undecidable(), card.result: ""}
 
-    def choose_product(version: object, category: object, product: object, request: gr.Request) -> Updates:
+    def catch_up(version: object, category: object, product: object, request: gr.Request) -> Updates:
+        """How the choice of this moment stands, where a slow answer was about an earlier one."""
         with shown_to_user():
-            found = standing(desk.workspace(request), words(version), words(category), words(product))
-            return {**found, **undecidable(), card.result: ""}
+            workspace, known = desk.workspace(request), words(product)
+            return standing(workspace, words(version), words(category), known, sent=known)
+
+    def choose_product(version: object, category: object, product: object, request: gr.Request) -> Updates:
+        return {**catch_up(version, category, product, request), **undecidable(), card.result: ""}
 
     def try_version(
         version: object, category: object, product: object, request: gr.Request
@@ -335,7 +340,10 @@ def build_promotion_card(
         queue=False,
         **private,
     )
-    card.version.change(choose_version, choice, [card.category, *stands, *decides], queue=False, **private)
+    looked = card.version.change(
+        choose_version, choice, [card.category, *stands, *decides], queue=False, **private
+    )
+    looked.success(catch_up, choice, stands, queue=False, **private)
     card.category.change(
         choose_category, [card.version, card.category], [*stands, *decides], queue=False, **private
     )

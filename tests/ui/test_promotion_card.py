@@ -132,7 +132,7 @@ def test_choices_stay_as_they_were_when_the_page_is_opened_again(card):
     page = card.call("open_page", "cap-2", CATEGORY, "second line", "Ben", "Mira")
     parts = card.parts
     assert "value" not in page[parts.version]
-    assert page[parts.product]["value"] == "second line"
+    assert page[parts.product] == gr.update(choices=[("cap (4)", "cap"), ("second line (1)", "second line")])
     assert page[parts.actor] == "Ben"
     assert "0 good and 1 defective part." in page[parts.status]
 
@@ -340,6 +340,17 @@ def test_another_category_brings_its_own_golden_set(card):
     assert page[card.parts.tried] is None
 
 
+def test_a_slow_answer_about_another_version_leaves_the_golden_set_that_was_chosen_meanwhile(card):
+    slow = card.call("choose_version", "cap-1", CATEGORY, CATEGORY)
+    assert "value" not in slow[card.parts.product]
+    assert "value" not in slow[card.parts.category]
+    assert slow.keys() >= card.call("catch_up", "cap-1", "gear", "gear").keys()
+
+    after = card.call("catch_up", "cap-1", "gear", "gear")
+    assert after[card.parts.product] == gr.update(choices=[("gear (empty)", "gear"), ("cap (4)", "cap")])
+    assert "gear" in after[card.parts.status]
+
+
 @pytest.mark.parametrize("given", [None, "", 7, ["cap-1"], {"value": "cap-1"}])
 def test_whatever_a_browser_sends_is_checked(card, given):
     (_, last) = [{}, *card.steps("try_version", given, CATEGORY, CATEGORY)]
@@ -431,14 +442,14 @@ def test_nothing_is_public_and_replays_have_a_lane_of_their_own(card):
 def test_every_handler_asks_whose_store_it_is(card, monkeypatch):
     monkeypatch.setattr(gr, "Info", lambda words: None)
     card.call("open_page", None, None, None, "", "")
-    for name in ("choose_version", "choose_product"):
+    for name in ("choose_version", "choose_product", "catch_up"):
         card.call(name, "cap-1", CATEGORY, CATEGORY)
     card.call("choose_category", "cap-1", CATEGORY)
     card.tried("cap-1")
     card.promoted(None)
     card.call("roll_back", "cap-1", CATEGORY, CATEGORY, 0, "note", "")
     card.call("discard", "cap-2", CATEGORY, CATEGORY, "")
-    assert card.desk.asked == [REQUEST] * 8
+    assert card.desk.asked == [REQUEST] * 9
 
 
 def test_others_see_neither_golden_pictures_nor_promotions(card):
