@@ -118,9 +118,10 @@ def build_promotion_card(
         steps = promotion.history(workspace, category) if category else []
         undoing = present_promotion.undoing(steps, desk.catalog.names())
         is_active = bool(steps) and steps[0].checkpoint == version
-        golden = product or category
+        choices = present_promotion.product_choices(counts, category)
+        golden = product if product in {name for _, name in choices} else category
         return {
-            card.product: relisted(present_promotion.product_choices(counts, category), sent, golden or None),
+            card.product: relisted(choices, sent, golden or None),
             card.status: present_promotion.status_html(category, golden, steps, counts),
             card.history: present_promotion.history_html(category, steps),
             card.undo: gr.update(value=undoing.label, interactive=undoing.is_possible),

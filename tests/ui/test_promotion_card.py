@@ -351,6 +351,13 @@ def test_a_slow_answer_about_another_version_leaves_the_golden_set_that_was_chos
     assert "gear" in after[card.parts.status]
 
 
+def test_a_golden_set_of_nothing_gives_way_to_that_of_the_category(card):
+    page = card.call("open_page", "cap-1", CATEGORY, "bottle_cap", "", "")
+
+    assert page[card.parts.product] == gr.update(choices=[("cap (4)", "cap")], value="cap")
+    assert "2 good and 2 defective parts" in page[card.parts.status]
+
+
 @pytest.mark.parametrize("given", [None, "", 7, ["cap-1"], {"value": "cap-1"}])
 def test_whatever_a_browser_sends_is_checked(card, given):
     (_, last) = [{}, *card.steps("try_version", given, CATEGORY, CATEGORY)]
