@@ -28,6 +28,7 @@ from mambaad_demo.hub.published import import_release
 from mambaad_demo.hub.remote import HubReference, fetch_folder, fetch_published, pinned, translated_errors
 from mambaad_demo.hub.waits import LONGEST_ANSWER
 from tests.hub.client import (
+    MANIFEST,
     OTHER_REVISION,
     REFERENCE,
     REPO,
@@ -472,20 +473,7 @@ def test_a_release_pinned_to_the_commit_that_came_instead_is_kept(hub, parts, tm
 
 def manifest_with(folder: Path, *pins: str) -> Path:
     """A folder whose manifest names mira/parts as a release with these lines of files."""
-    (folder / "manifest.toml").write_text(
-        f"""
-        schema_version = 1
-        [[release]]
-        name = "parts"
-        kind = "folder"
-        decoder = "mambaad"
-        encoder = "test_efficientnet"
-        license = "apache-2.0"
-        repo = "{REPO}"
-        revision = "{REVISION}"
-        files = [{", ".join(pins)}]
-        """
-    )
+    (folder / "manifest.toml").write_text(f"{MANIFEST}files = [{', '.join(pins)}]\n")
     return folder
 
 
